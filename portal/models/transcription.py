@@ -15,7 +15,7 @@ from portal.models.recording import Recording
 
 
 class State(enum.StrEnum):
-    """``queued → running → done | no_speech | not_recognised | failed | cancelled``; running may fall back to queued."""
+    """``queued → running →`` one of the terminal states; ``running`` may fall back to ``queued``."""
 
     QUEUED = "queued"
     RUNNING = "running"
