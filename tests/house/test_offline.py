@@ -31,7 +31,7 @@ def test_no_page_asks_the_internet() -> None:
 
 
 def test_templates_fit_the_content_security_policy() -> None:
-    files = [path for path in tracked("portal/templates")]
+    files = tracked("portal/templates")
     assert [str(path.relative_to(ROOT)) for path in files if INLINE.search(text(path))] == []
 
 
