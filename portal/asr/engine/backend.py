@@ -1,0 +1,79 @@
+"""What the engine's model thread asks of whatever recognises: the real models or the fake. Free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from portal.asr.engine.contract import CacheCleared, Memory, RecordingOptions
+from portal.asr.types import ModelInfo, Word
+
+
+class OutOfMemory(Exception):
+    """The device has no room for this batch; a smaller one may fit."""
+
+
+class DeviceLost(Exception):
+    """The device answers with errors that do not pass: only a new process helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A finished span with what recognition needs of it. ``frames``: its cost in encoder frames (60 ms)."""
+
+    begin_ms: int
+    end_ms: int
+    frames: int
+    features: Any
+
+
+class Stream(Protocol):
+    """The growing audio of one recording: features and voice activity, with bounded memory."""
+
+    def feed(self, pcm: bytes, final: bool) -> list[Speech]:
+        """Take int16 samples (16 kHz mono) and return the spans that ended with them."""
+
+    @property
+    def waiting_from_ms(self) -> int:
+        """Nothing before this time is still open."""
+
+
+class Punctuation(Protocol):
+    """Marks for one list of words, worked out a step at a time. ``marks`` is complete once ``done`` is true."""
+
+    done: bool
+    marks: list[str]
+
+
+class Backend(Protocol):
+    """Models on a device. Every method is called from one thread only."""
+
+    model: ModelInfo
+    device_name: str
+    banner: str | None
+    capabilities: frozenset[str]
+    budget_frames: int
+
+    def open_stream(self, options: RecordingOptions) -> Stream:
+        """Begin a recording."""
+
+    def recognise(self, features: Sequence[Any], hotwords: tuple[str, ...]) -> list[tuple[Word, ...] | None]:
+        """Words per item, times in ms from the item's begin; None for an item whose result is not a number.
+
+        Raises OutOfMemory or DeviceLost."""
+
+    def begin_punctuation(self, words: Sequence[str]) -> Punctuation:
+        """Prepare marks for ``words``."""
+
+    def punctuate(self, jobs: Sequence[Punctuation]) -> None:
+        """Advance each job by one step."""
+
+    def memory(self) -> Memory:
+        """Memory of the device."""
+
+    def gauges(self) -> tuple[int | None, int | None]:
+        """(utilisation in percent, temperature in °C), None where unknown."""
+
+    def clear_cache(self) -> CacheCleared:
+        """Give back memory that no running work needs."""

@@ -1,0 +1,72 @@
+"""Is a ``model.pt`` nothing but tensors? Read from its pickle's opcodes, never by unpickling it."""
+
+from __future__ import annotations
+
+import pickletools
+import zipfile
+from pathlib import Path
+from typing import Final
+
+from portal.asr.errors import ModelError
+
+_ALLOWED: Final = frozenset(
+    {("torch._utils", "_rebuild_tensor_v2"), ("torch._utils", "_rebuild_parameter"), ("collections", "OrderedDict")}
+    | {
+        ("torch", f"{kind}Storage")
+        for kind in ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte", "Bool")
+    }
+)
+"""Names a state dict of plain tensors needs, and no other."""
+_LARGEST_PICKLE: Final = 64 << 20
+_REFUSED_OPCODES: Final = frozenset({"INST", "OBJ", "EXT1", "EXT2", "EXT4", "NEWOBJ", "NEWOBJ_EX"})
+
+
+def check_checkpoint(path: Path) -> None:
+    """Raise ModelError(MODEL_UNSAFE) unless the file is a zip checkpoint whose pickle names only tensor rebuilding."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            pickles = [entry for entry in archive.infolist() if entry.filename.endswith(".pkl")]
+            if len(pickles) != 1 or not pickles[0].filename.endswith("data.pkl"):
+                raise ModelError("MODEL_UNSAFE", "model.pt holds no single data.pkl", file=path.name)
+            if pickles[0].file_size > _LARGEST_PICKLE:
+                raise ModelError("MODEL_UNSAFE", "the pickle in model.pt is too large", file=path.name)
+            data = archive.read(pickles[0])
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError):
+        raise ModelError("MODEL_UNSAFE", "model.pt is not a zip checkpoint", file=path.name) from None
+    for module, name in globals_of(data, path.name):
+        if (module, name) not in _ALLOWED:
+            raise ModelError("MODEL_UNSAFE", f"model.pt names {module[:60]}.{name[:60]}", file=path.name)
+
+
+def globals_of(data: bytes, file: str = "model.pt") -> set[tuple[str, str]]:
+    """Every (module, name) a pickle would import. Raises ModelError(MODEL_UNSAFE) for one that can't be followed."""
+    found: set[tuple[str, str]] = set()
+    strings: list[str | None] = []
+    memo: dict[int, str | None] = {}
+    try:
+        for opcode, argument, _ in pickletools.genops(data):
+            if opcode.name in _REFUSED_OPCODES:
+                raise ModelError("MODEL_UNSAFE", "model.pt builds objects other than tensors", file=file)
+            if opcode.name == "GLOBAL":
+                module, _, name = str(argument).partition(" ")
+                found.add((module, name))
+                strings.append(None)
+            elif opcode.name == "STACK_GLOBAL":
+                found.add(_named(strings, file))
+                strings.append(None)
+            elif opcode.name in ("MEMOIZE", "BINPUT", "LONG_BINPUT", "PUT"):
+                memo[len(memo) if opcode.name == "MEMOIZE" else int(str(argument))] = strings[-1] if strings else None
+            elif opcode.name in ("BINGET", "LONG_BINGET", "GET"):
+                strings.append(memo.get(int(str(argument))))
+            else:
+                strings.append(argument if isinstance(argument, str) else None)
+    except ValueError:
+        raise ModelError("MODEL_UNSAFE", "the pickle in model.pt is damaged", file=file) from None
+    return found
+
+
+def _named(strings: list[str | None], file: str) -> tuple[str, str]:
+    """Module and name of STACK_GLOBAL: the two strings pushed last."""
+    if len(strings) < 2 or strings[-1] is None or strings[-2] is None:
+        raise ModelError("MODEL_UNSAFE", "a name in model.pt can't be followed", file=file)
+    return strings[-2], strings[-1]

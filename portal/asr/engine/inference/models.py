@@ -1,0 +1,136 @@
+"""The real backend: recognition, voice activity and punctuation models on one device."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import torch
+
+from portal.asr.engine.backend import DeviceLost, OutOfMemory, Punctuation
+from portal.asr.engine.contract import CacheCleared, Memory, RecordingOptions
+from portal.asr.engine.inference.device import Gauges, choose_device, device_memory, frame_budget
+from portal.asr.engine.inference.features import FrontendSettings
+from portal.asr.engine.inference.loading import Loaded, load
+from portal.asr.engine.inference.punctuation import PunctuationJob, Punctuator
+from portal.asr.engine.inference.recognition import Recogniser
+from portal.asr.engine.inference.vad import VadModel, VadStream
+from portal.asr.engine.process_info import resident_bytes
+from portal.asr.engine.vad import VadSettings
+from portal.asr.errors import ModelError
+from portal.asr.types import ModelInfo, Word
+
+_T = TypeVar("_T")
+
+
+class FunasrModels:
+    """See ``portal.asr.engine.backend.Backend``. Build it in the thread that will use it."""
+
+    def __init__(self, asr: Path, vad: Path, punc: Path | None, *, device: str, threads: int, model: ModelInfo) -> None:
+        """``device``: auto, cuda, mps or cpu. ``threads``: CPU threads, 0 for all cores. Raises ModelError."""
+        torch.set_num_threads(threads or os.cpu_count() or 1)
+        # fp32 stays fp32: TF32 would change texts from one kind of card to the next
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        logging.getLogger().setLevel(logging.WARNING)
+        self._device, self.device_name, self.banner = choose_device(device)
+        self._gauges = Gauges(self._device)
+        self._recogniser = Recogniser(load(asr, self._device), self._device)
+        self._vad = _vad_model(load(vad, "cpu"), self._recogniser.frontend.lfr_n)
+        self._punctuator = None if punc is None else Punctuator(load(punc, self._device), self._device)
+        self.model = ModelInfo(model.name, model.family, model.digest, self._device, model.demo)
+        self.capabilities = frozenset(
+            name
+            for name, present in (
+                ("hotwords", self._recogniser.has_hotwords),
+                ("word_times", self._recogniser.has_word_times),
+                ("punctuation", self._punctuator is not None),
+            )
+            if present
+        )
+        self.budget_frames = frame_budget(self._device)
+
+    def open_stream(self, options: RecordingOptions) -> VadStream:
+        """Begin a recording."""
+        return self._vad.open(options)
+
+    def recognise(self, features: Sequence[Any], hotwords: tuple[str, ...]) -> list[tuple[Word, ...] | None]:
+        """See Backend."""
+        return _guarded(lambda: self._recogniser.recognise(features, hotwords))
+
+    def begin_punctuation(self, words: Sequence[str]) -> PunctuationJob:
+        """Prepare marks; without a punctuation model the job is done at once and has none."""
+        if self._punctuator is None:
+            return PunctuationJob(words, [], [])
+        return self._punctuator.begin(words)
+
+    def punctuate(self, jobs: Sequence[Punctuation]) -> None:
+        """See Backend."""
+        punctuator = self._punctuator
+        if punctuator is not None:
+            _guarded(lambda: punctuator.step(cast(Sequence[PunctuationJob], jobs)))
+
+    def memory(self) -> Memory:
+        """Memory of the device."""
+        return device_memory(self._device)
+
+    def gauges(self) -> tuple[int | None, int | None]:
+        """(utilisation in percent, temperature in °C)."""
+        return self._gauges.read()
+
+    def clear_cache(self) -> CacheCleared:
+        """GPU: memory the allocator holds in reserve. CPU: hotword embeddings, and freed memory back to the system."""
+        before = self._held()
+        self._recogniser.forget_hotwords()
+        gc.collect()
+        if self._device == "cuda":
+            torch.cuda.empty_cache()
+        elif self._device == "mps":
+            torch.mps.empty_cache()
+        else:
+            _trim_heap()
+        return CacheCleared(before, self._held())
+
+    def _held(self) -> int:
+        reserved = device_memory(self._device).reserved_bytes
+        return resident_bytes() if reserved is None else reserved
+
+
+def _vad_model(loaded: Loaded, encoder_step: int) -> VadModel:
+    conf = loaded.config.get("model_conf") or {}
+    frontend = FrontendSettings.load(loaded.config.get("frontend_conf") or {}, loaded.directory / "am.mvn")
+    if frontend.lfr_n != 1 or int(conf.get("frame_in_ms", 10)) != 10:
+        raise ModelError("MODEL_FAMILY_REFUSED", "the voice-activity model does not decide every 10 ms", family="vad")
+    silence_ids = tuple(int(number) for number in conf.get("sil_pdf_ids", [0]))
+    return VadModel(loaded.model.encoder, VadSettings.from_config(conf), frontend, silence_ids, encoder_step)
+
+
+def _guarded(work: Callable[[], _T]) -> _T:
+    """Run ``work`` and tell out-of-memory and a lost device from other errors."""
+    try:
+        return work()
+    except torch.OutOfMemoryError:
+        pass
+    except RuntimeError as error:
+        if "CUDA error" in str(error) or "CUBLAS_STATUS" in str(error) or "CUDNN_STATUS" in str(error):
+            raise DeviceLost(type(error).__name__) from None
+        if "out of memory" not in str(error):
+            raise
+    # outside the except block: the traceback would pin the tensors that have to go
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    raise OutOfMemory
+
+
+def _trim_heap() -> None:
+    """Give freed heap pages back where the C library can (glibc)."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError):
+        return

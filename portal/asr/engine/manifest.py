@@ -1,0 +1,271 @@
+"""What a model directory holds, proven by SHA-256, without running anything in it. Free of torch and FunASR.
+
+``inspect`` looks at a directory an administrator wants to add; ``Registry`` keeps what was confirmed; ``verify`` refuses
+to start with a directory that is not exactly what was confirmed. Shipped models carry ``manifest.json`` beside their
+files instead of an entry in the registry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from portal.asr.engine.checkpoint import check_checkpoint
+from portal.asr.errors import ModelError
+from portal.asr.types import ModelInfo
+
+MANIFEST: Final = "manifest.json"
+FAMILIES: Final[Mapping[str, str]] = {
+    "SeacoParaformer": "asr",
+    "BiCifParaformer": "asr",
+    "Paraformer": "asr",
+    "FsmnVADStreaming": "vad",
+    "CTTransformer": "punc",
+}
+"""Allowed classes and what each is for."""
+_REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
+    "asr": ("config.yaml", "model.pt", "tokens.json", "am.mvn"),
+    "vad": ("config.yaml", "model.pt", "am.mvn"),
+    "punc": ("config.yaml", "model.pt", "tokens.json"),
+}
+_OPTIONAL: Final = ("configuration.json", "seg_dict", "jieba_usr_dict")
+_PARTS: Final[Mapping[str, frozenset[str]]] = {
+    "encoder": frozenset({"SANMEncoder", "FSMN"}),
+    "decoder": frozenset({"ParaformerSANMDecoder"}),
+    "seaco_decoder": frozenset({"ParaformerSANMDecoder"}),
+    "predictor": frozenset({"CifPredictorV2", "CifPredictorV3"}),
+    "frontend": frozenset({"WavFrontend", "WavFrontendOnline"}),
+    "tokenizer": frozenset({"CharTokenizer"}),
+}
+_CODE_KEYS: Final = frozenset({"trust_remote_code", "remote_code", "hub", "oss_bucket"})
+_LARGEST_CONFIG: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FileFact:
+    """Size in bytes and SHA-256 (hex) of one file."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One model: ``role`` is asr, vad or punc; ``digest`` covers every file's name and hash."""
+
+    name: str
+    role: str
+    family: str
+    files: Mapping[str, FileFact]
+    digest: str
+    demo: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(fact.bytes for fact in self.files.values())
+
+    def info(self) -> ModelInfo:
+        """As shown to people, before a device is chosen."""
+        return ModelInfo(self.name, self.family, self.digest, "", self.demo)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a JSON file."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Any) -> Manifest:
+        """Rebuild from ``to_json``. Raises ModelError(MODEL_ALTERED) when it doesn't fit."""
+        try:
+            files = {str(name): FileFact(int(fact["bytes"]), str(fact["sha256"])) for name, fact in values["files"].items()}
+            role = values.get("role") or FAMILIES[values["family"]]
+            name = str(values.get("name") or values["family"])
+            demo = bool(values.get("demo", False))
+            return cls(name, role, str(values["family"]), files, digest_of_files(files), demo)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise ModelError("MODEL_ALTERED", f"{MANIFEST} can't be read", file=MANIFEST) from None
+
+
+def digest_of_files(files: Mapping[str, FileFact]) -> str:
+    """One hash for a set of files."""
+    lines = "".join(f"{files[name].sha256}  {name}\n" for name in sorted(files))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def fact_of(path: Path) -> FileFact:
+    """Size and hash of a regular file, read in pieces."""
+    digest = hashlib.sha256()
+    size = 0
+    with path.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+            size += len(piece)
+    return FileFact(size, digest.hexdigest())
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """``config.yaml`` as plain values (no YAML tags run). Raises ModelError."""
+    path = directory / "config.yaml"
+    if not path.is_file():
+        raise ModelError("MODEL_MISSING_FILE", f"{path} is missing", file="config.yaml")
+    if path.stat().st_size > _LARGEST_CONFIG:
+        raise ModelError("MODEL_UNSAFE", "config.yaml is larger than 1 MiB", file="config.yaml")
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        raise ModelError("MODEL_UNSAFE", "config.yaml is not plain YAML", file="config.yaml") from None
+    if not isinstance(config, dict):
+        raise ModelError("MODEL_UNSAFE", "config.yaml is not a mapping", file="config.yaml")
+    return config
+
+
+def locate(directory: Path) -> Path:
+    """The folder that holds ``config.yaml``: ``directory`` or the one such folder below it (ModelScope's cache layout).
+
+    Raises ModelError when there is none or more than one.
+    """
+    root = directory.resolve()
+    if not root.is_dir():
+        raise ModelError("MODEL_MISSING_FILE", f"{directory} is not a directory", file=str(directory))
+    if (root / "config.yaml").is_file():
+        return root
+    found = sorted({path.parent for depth in range(1, 6) for path in root.glob("/".join(["*"] * depth) + "/config.yaml")})
+    if not found:
+        raise ModelError("MODEL_MISSING_FILE", f"{root / 'config.yaml'} is missing", file="config.yaml")
+    if len(found) > 1:
+        names = ", ".join(str(path.relative_to(root)) for path in found[:10])
+        raise ModelError("MODEL_UNKNOWN", f"several models are below {root}; name one of them: {names}")
+    return found[0]
+
+
+def inspect(directory: Path) -> tuple[Path, Manifest]:
+    """Look at a directory and return (folder, manifest). Nothing in it is executed or unpickled.
+
+    Raises ModelError: MODEL_MISSING_FILE naming the files, MODEL_FAMILY_REFUSED, MODEL_UNSAFE.
+    """
+    folder = locate(directory)
+    config = read_config(folder)
+    family = config.get("model")
+    if not isinstance(family, str) or family not in FAMILIES:
+        raise ModelError("MODEL_FAMILY_REFUSED", "the model's class is not in the allow-list", family=str(family)[:40])
+    role = FAMILIES[family]
+    _refuse_code(folder, config)
+    missing = [name for name in _REQUIRED[role] if not (folder / name).is_file()]
+    if missing:
+        raise ModelError("MODEL_MISSING_FILE", f"missing in {folder}: {', '.join(missing)}", file=", ".join(missing))
+    check_checkpoint(folder / "model.pt")
+    names = [*_REQUIRED[role], *(name for name in _OPTIONAL if (folder / name).is_file())]
+    files = {name: fact_of(folder / name) for name in names}
+    return folder, Manifest(folder.name, role, family, files, digest_of_files(files))
+
+
+def _refuse_code(folder: Path, config: Mapping[str, Any]) -> None:
+    """Refuse what would run code or fetch something in FunASR's own loader."""
+    named = _CODE_KEYS & _all_keys(config)
+    settings = folder / "configuration.json"
+    if settings.is_file():
+        try:
+            named |= _CODE_KEYS & _all_keys(json.loads(settings.read_text(encoding="utf-8")))
+        except (ValueError, RecursionError):
+            raise ModelError("MODEL_UNSAFE", "configuration.json is not JSON", file="configuration.json") from None
+    if named:
+        raise ModelError("MODEL_UNSAFE", f"the configuration names {', '.join(sorted(named))}")
+    if (folder / "requirements.txt").exists():
+        raise ModelError("MODEL_UNSAFE", "the directory brings requirements.txt", file="requirements.txt")
+    for part, allowed in _PARTS.items():
+        value = config.get(part)
+        if value is not None and value not in allowed:
+            raise ModelError("MODEL_FAMILY_REFUSED", f"{part} is of a class outside the allow-list", family=str(value)[:40])
+
+
+def _all_keys(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        return {str(key) for key in value} | {name for item in value.values() for name in _all_keys(item)}
+    if isinstance(value, list):
+        return {name for item in value for name in _all_keys(item)}
+    return set()
+
+
+def verify(directory: Path, manifest: Manifest) -> None:
+    """Raise ModelError (MODEL_MISSING_FILE or MODEL_ALTERED, naming the file) unless every file is as recorded."""
+    for name, fact in manifest.files.items():
+        path = directory / name
+        if os.path.basename(name) != name or not path.is_file():
+            raise ModelError("MODEL_MISSING_FILE", f"{path} is missing", file=name)
+        if path.stat().st_size != fact.bytes or fact_of(path) != fact:
+            raise ModelError("MODEL_ALTERED", f"{path} differs from what was recorded", file=name)
+    for name in (*_REQUIRED[manifest.role], *_OPTIONAL, "requirements.txt"):
+        if name not in manifest.files and (directory / name).exists():
+            raise ModelError("MODEL_ALTERED", f"{directory / name} was not there when the model was recorded", file=name)
+
+
+def manifest_for(directory: Path, registry: Path | None) -> Manifest:
+    """The recorded manifest of a directory: shipped beside it or confirmed in the registry. Raises ModelError."""
+    if not directory.is_dir():
+        raise ModelError("MODEL_MISSING_FILE", f"{directory} is not a directory", file=str(directory))
+    recorded = None if registry is None else Registry(registry).find(directory)
+    if recorded is not None:
+        return recorded
+    beside = directory / MANIFEST
+    if not beside.is_file():
+        raise ModelError("MODEL_UNKNOWN", f"{directory} has no recorded manifest; run: portal model add {directory}")
+    try:
+        return Manifest.from_json(json.loads(beside.read_text(encoding="utf-8")))
+    except ValueError:
+        raise ModelError("MODEL_ALTERED", f"{beside} is not JSON", file=MANIFEST) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """One entry of the registry."""
+
+    directory: Path
+    manifest: Manifest
+    added_at: str
+
+
+class Registry:
+    """The confirmed models, in one JSON file that is replaced as a whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def entries(self) -> list[Installed]:
+        """All entries in the order they were added. Raises ModelError(MODEL_ALTERED) when the file can't be read."""
+        if not self._path.exists():
+            return []
+        try:
+            values = json.loads(self._path.read_text(encoding="utf-8"))["models"]
+            return [Installed(Path(v["directory"]), Manifest.from_json(v["manifest"]), str(v["added_at"])) for v in values]
+        except (ValueError, KeyError, TypeError):
+            raise ModelError("MODEL_ALTERED", f"{self._path} can't be read", file=self._path.name) from None
+
+    def find(self, directory: Path) -> Manifest | None:
+        """The manifest recorded for a directory, or None."""
+        wanted = directory.resolve()
+        return next((entry.manifest for entry in self.entries() if entry.directory == wanted), None)
+
+    def record(self, directory: Path, manifest: Manifest, added_at: str) -> None:
+        """Add or replace the entry of a directory, durably."""
+        wanted = directory.resolve()
+        kept = [entry for entry in self.entries() if entry.directory != wanted]
+        entries = [*kept, Installed(wanted, manifest, added_at)]
+        text = json.dumps({"version": 1, "models": [_entry_json(entry) for entry in entries]}, ensure_ascii=False, indent=1)
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+        fresh = self._path.with_suffix(".new")
+        with fresh.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.replace(self._path)
+
+
+def _entry_json(entry: Installed) -> dict[str, Any]:
+    return {"directory": str(entry.directory), "added_at": entry.added_at, "manifest": entry.manifest.to_json()}
