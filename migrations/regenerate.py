@@ -1,5 +1,6 @@
 """Write versions/0001_initial.py anew from the models (only until the first release)."""
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -11,8 +12,15 @@ versions = Path(__file__).parent / "versions"
 for old in versions.glob("0001_*.py"):
     old.unlink()
 with tempfile.TemporaryDirectory() as folder:
-    config = alembic_config(f"sqlite:///{folder}/x.sqlite3")
-    command.revision(config, message="initial", autogenerate=True, rev_id="0001")
+    later = [path for path in versions.glob("0*.py") if not path.name.startswith("0001_")]
+    for path in later:  # they follow 0001, which does not exist while it is written
+        shutil.move(path, Path(folder) / path.name)
+    try:
+        config = alembic_config(f"sqlite:///{folder}/x.sqlite3")
+        command.revision(config, message="initial", autogenerate=True, rev_id="0001")
+    finally:
+        for path in later:
+            shutil.move(Path(folder) / path.name, path)
 path = versions / "0001_initial.py"
 text = path.read_text().replace("portal.db.UtcDateTime(", "sa.DateTime(")
 text = text.replace("from alembic import op\n", "from alembic import op\n\nfrom portal.db import UtcDateTime\n", 1)

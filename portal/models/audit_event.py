@@ -53,3 +53,5 @@ class AuditHead(Base):
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     seq: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     mac: Mapped[str] = mapped_column(sa.String(64), default="0" * 64)
+    seal: Mapped[str] = mapped_column(sa.String(64), default="")
+    """Keyed over ``seq`` and ``mac``: whoever cuts off the newest rows can't set the head back to an older one."""
