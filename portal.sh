@@ -75,7 +75,7 @@ find_python() { # Debian's own first: the lock file is made for its version
 has_gpu() { command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -q GPU; }
 
 pip_from_lock() { # jieba and a few others exist as source only: pip builds them with the setuptools of the same lock
-    .venv/bin/pip install --quiet --require-hashes --no-deps --no-build-isolation -r "$1"
+    .venv/bin/pip install -qq --require-hashes --no-deps --no-build-isolation --use-pep517 -r "$1"
 }
 
 install_torch() {
@@ -96,7 +96,7 @@ install_torch() {
     fi
     say "Installing torch $version"
     rm -rf .venv/torch-download
-    .venv/bin/pip download --quiet --no-deps --dest .venv/torch-download "$@" "$wanted"
+    .venv/bin/pip download -qq --no-deps --dest .venv/torch-download "$@" "$wanted"
     wheel=$(find .venv/torch-download -name 'torch-*.whl')
     sum=$(sha256sum "$wheel" | cut -d ' ' -f 1)
     kind=$(sed -n "s/^\([a-z]*\) $sum .*/\1/p" deploy/torch-builds.txt)
@@ -111,9 +111,9 @@ install_torch() {
         has_gpu || say "  No NVIDIA GPU here, but this build brings CUDA (2.5 GB more). A smaller one: PORTAL_TORCH_INDEX or PORTAL_TORCH_WHEELS."
         pip_from_lock requirements-cuda.lock
         ;;
-    any) .venv/bin/pip install --quiet "$@" "$wheel" ;;
+    any) .venv/bin/pip install -qq "$@" "$wheel" ;;
     esac
-    .venv/bin/pip install --quiet --no-deps --no-index --force-reinstall "$wheel"
+    .venv/bin/pip install -qq --no-deps --no-index --force-reinstall "$wheel"
     rm -rf .venv/torch-download
     touch .venv/.torch-accepted
 }
@@ -140,10 +140,10 @@ python_packages() { # python_packages LOCK: torch first, the rest from the lock,
     say "Installing Python packages (some minutes the first time)"
     # setuptools builds the few packages that come as source; it is taken, with its hash, from the same lock
     sed -n '/^\(setuptools\|wheel\|packaging\)==/,/^[^ ]/{/^\(setuptools\|wheel\|packaging\)==/p;/^    --hash/p;}' "$lock" >.venv/build-tools.txt
-    .venv/bin/pip install --quiet --require-hashes --no-deps -r .venv/build-tools.txt
+    .venv/bin/pip install -qq --require-hashes --no-deps -r .venv/build-tools.txt
     install_torch
     pip_from_lock "$lock"
-    .venv/bin/pip install --quiet --no-deps --no-build-isolation --no-index -e .
+    .venv/bin/pip install -qq --no-deps --no-build-isolation --no-index -e .
     .venv/bin/python -m compileall -q portal >/dev/null
     rm -f .venv/.installed-*
     touch "$stamp"
