@@ -5,6 +5,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from portal.db import UtcDateTime
+
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -250,6 +253,7 @@ def upgrade() -> None:
         sa.Column("idempotency_key", sa.String(length=128), nullable=True),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("lane", sa.Integer(), nullable=False),
+        sa.Column("turn", sa.BigInteger(), nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("lease_token", sa.String(length=64), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
@@ -290,6 +294,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("owner_id", "idempotency_key", name=op.f("uq_transcriptions_owner_id_idempotency_key")),
     )
     with op.batch_alter_table("transcriptions", schema=None) as batch_op:
+        batch_op.create_index("ix_transcriptions_lane_turn", ["lane", "turn"], unique=False)
         batch_op.create_index("ix_transcriptions_owner_created", ["owner_id", "created_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_transcriptions_owner_id"), ["owner_id"], unique=False)
         batch_op.create_index("ix_transcriptions_queue", ["state", "lane", "queued_at"], unique=False)
@@ -306,6 +311,7 @@ def upgrade() -> None:
         sa.Column("options", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("error_code", sa.String(length=64), nullable=True),
+        sa.Column("error_params", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("recording_id", sa.Uuid(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
@@ -392,6 +398,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_transcriptions_queue")
         batch_op.drop_index(batch_op.f("ix_transcriptions_owner_id"))
         batch_op.drop_index("ix_transcriptions_owner_created")
+        batch_op.drop_index("ix_transcriptions_lane_turn")
 
     op.drop_table("transcriptions")
     with op.batch_alter_table("hotword_list_versions", schema=None) as batch_op:

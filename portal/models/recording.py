@@ -59,6 +59,7 @@ class Upload(Base):
     options: Mapped[dict[str, Any]] = mapped_column(default=dict)
     state: Mapped[str] = mapped_column(sa.String(16), default="open")
     error_code: Mapped[str | None] = mapped_column(sa.String(64))
+    error_params: Mapped[dict[str, Any] | None]
     recording_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("recordings.id", ondelete="SET NULL"))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)

@@ -42,6 +42,7 @@ class Transcription(Base):
         sa.CheckConstraint("(state = 'running') = (lease_token IS NOT NULL)", name="lease"),
         sa.Index("ix_transcriptions_queue", "state", "lane", "queued_at"),
         sa.Index("ix_transcriptions_owner_created", "owner_id", "created_at"),
+        sa.Index("ix_transcriptions_lane_turn", "lane", "turn"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
@@ -52,6 +53,8 @@ class Transcription(Base):
     state: Mapped[str] = mapped_column(sa.String(16), default=State.QUEUED.value)
     lane: Mapped[int] = mapped_column(default=10)
     """Smaller first: 0 urgent (set by an administrator), 10 files."""
+    turn: Mapped[int | None] = mapped_column(sa.BigInteger)
+    """The round of its lane in which it was started (see services.recognition.scheduler); None while queued."""
     attempt: Mapped[int] = mapped_column(default=0)
     lease_token: Mapped[str | None] = mapped_column(sa.String(64))
     lease_until: Mapped[datetime | None]
