@@ -1,0 +1,95 @@
+"""Which processes make up the portal, with their command lines."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from portal.settings import Settings
+from portal.supervisor import addresses
+from portal.supervisor.children import Plan
+from portal.supervisor.redis import embedded_argv
+
+ROOT = Path(__file__).resolve().parents[2]
+"""Folder that holds ``wsgi.py``."""
+SOCKET_PATH_BYTES = 107
+"""The kernel's limit for the path of a Unix socket."""
+LONGEST_SOCKET = "engine.sock.123456"
+
+# stages: a later one is started later and stopped earlier
+REDIS, ENGINE, HOUSEKEEPING, WORKERS, WEB = range(5)
+
+
+def short_socket_dir(settings: Settings) -> Path | None:
+    """A short private folder when paths in ``run_dir`` would be too long for sockets; None when they fit."""
+    if len(os.fsencode(settings.run_dir / LONGEST_SOCKET)) <= SOCKET_PATH_BYTES:
+        return None
+    mark = hashlib.sha256(os.fsencode(settings.instance)).hexdigest()[:12]
+    root = Path("/run")
+    base = root if os.access(root, os.W_OK) else Path(tempfile.gettempdir())
+    return base / f"portal-{os.getuid()}-{mark}"
+
+
+def make_private(folder: Path) -> None:
+    """A folder that is ours alone (0700).
+
+    Raises:
+        PermissionError: it exists and belongs to somebody else (a shared /tmp lets anybody make it first).
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    facts = folder.lstat()
+    if facts.st_uid != os.getuid() or folder.is_symlink():
+        raise PermissionError(f"{folder} belongs to somebody else; remove it or set PORTAL_SOCKET_DIR")
+    folder.chmod(0o700)
+
+
+def redis_plan(settings: Settings, server: str) -> Plan:
+    """The embedded Redis."""
+    folder = settings.instance / "redis"
+    make_private(folder)
+    return Plan("redis", embedded_argv(server, folder, settings.redis_socket), REDIS)
+
+
+def engine_plan(settings: Settings) -> Plan:
+    """The one process that holds the models."""
+    uids = sorted({os.getuid(), *settings.engine_allowed_uids})
+    argv = (
+        *(sys.executable, "-m", "portal.asr.engine.server"),
+        *("--socket", str(settings.engine_socket)),
+        *("--asr", str(settings.asr_model)),
+        *("--vad", str(settings.vad_model)),
+        *("--punc", str(settings.punc_model)),
+        *("--device", settings.engine_device),
+        *("--threads", str(settings.engine_threads or os.cpu_count() or 1)),
+        *(word for uid in uids for word in ("--allow-uid", str(uid))),
+    )
+    return Plan("engine", argv, ENGINE)
+
+
+def housekeeping_plan() -> Plan:
+    """Reconciler, outbox, retention."""
+    return Plan("housekeeping", (sys.executable, "-m", "portal.jobs.housekeeping"), HOUSEKEEPING)
+
+
+def worker_plans(settings: Settings) -> list[Plan]:
+    """RQ workers. One that is in the middle of a recording gives it back to the queue when it is told to end."""
+    argv = (sys.executable, "-m", "portal.jobs.worker")
+    return [Plan(f"worker-{number}", argv, WORKERS, stop_seconds=15) for number in range(1, settings.workers + 1)]
+
+
+def web_plan(settings: Settings, certificate: Path | None, key: Path | None) -> Plan:
+    """gunicorn. The time-out is longer than one upload chunk takes on a slow line."""
+    tls = ("--certfile", str(certificate), "--keyfile", str(key)) if certificate and key else ()
+    argv = (
+        *(sys.executable, "-m", "gunicorn", "--config", str(Path(__file__).with_name("gunicorn_hooks.py"))),
+        *("--bind", addresses.bind_address(settings)),
+        *("--worker-class", "gthread"),
+        *("--workers", str(settings.web_processes), "--threads", str(settings.web_threads)),
+        *("--timeout", "120", "--graceful-timeout", "8", "--no-control-socket", "--chdir", str(ROOT)),
+        *tls,
+        "wsgi:application",
+    )
+    return Plan("web", argv, WEB, stop_seconds=12)
