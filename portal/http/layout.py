@@ -1,4 +1,4 @@
-"""What every page's frame needs: the reader, addresses of static files that change with their content, friendly times."""
+"""What every page's frame needs: the reader, static addresses that name their content, friendly times."""
 
 from __future__ import annotations
 
