@@ -89,6 +89,16 @@ def read_only() -> Iterator[None]:
         _read_only.reset(token)
 
 
+@contextmanager
+def writing() -> Iterator[None]:
+    """Transactions begun inside write, also within a request that only reads."""
+    token = _read_only.set(False)
+    try:
+        yield
+    finally:
+        _read_only.reset(token)
+
+
 def set_read_only(value: bool) -> None:
     """The same for one web request, whose context ends by itself."""
     _read_only.set(value)

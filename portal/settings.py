@@ -7,15 +7,18 @@ changes while the portal runs (limits, retention, defaults) does not live here b
 
 from __future__ import annotations
 
+import ipaddress
+import json
 import os
 import secrets
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -25,6 +28,22 @@ MODELS_DIR = Path(__file__).parent / "asr" / "models"
 PREFIX = "PORTAL_"
 SHELL_ONLY = frozenset({"PORTAL_TORCH_INDEX", "PORTAL_TORCH_WHEELS", "PORTAL_TORCH_ANY", "PORTAL_INSTANCE"})
 """Names with our prefix that belong to ``portal.sh`` and not to the running portal."""
+
+
+def _listed(value: object) -> object:
+    """A list setting as text (an environment variable): ``a, b`` or a JSON list ``["a", "b"]``."""
+    if not isinstance(value, str):
+        return value
+    if value.strip().startswith("["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("must be a comma-separated list or a JSON list") from None
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
+Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+Numbers = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_listed)]
 
 
 class SettingsError(Exception):
@@ -51,7 +70,7 @@ class Settings(BaseSettings):
     punc_model: Path = MODELS_DIR / "punc"
     engine_device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
     engine_threads: int = Field(default=0, ge=0, le=256, description="CPU threads of the engine; 0: all cores")
-    engine_allowed_uids: tuple[int, ...] = ()
+    engine_allowed_uids: Numbers = ()
 
     # web
     host: str = "127.0.0.1"
@@ -61,9 +80,9 @@ class Settings(BaseSettings):
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     tls_own_ca: bool = False
-    tls_names: tuple[str, ...] = ()
+    tls_names: Texts = ()
     trusted_proxies: int = Field(default=0, ge=0, le=5, description="exact number of TLS gateways in front")
-    admin_networks: tuple[str, ...] = Field(default=(), description="CIDR list; empty: admin pages from anywhere")
+    admin_networks: Texts = Field(default=(), description="CIDR list; empty: admin pages from anywhere")
 
     # work
     workers: int = Field(default=2, ge=1, le=64)
@@ -94,10 +113,10 @@ class Settings(BaseSettings):
     password_min_length: int = Field(default=15, ge=8)
 
     # directory
-    ldap_urls: tuple[str, ...] = Field(default=(), description="ldaps://… or ldap://… with StartTLS, tried in order")
+    ldap_urls: Texts = Field(default=(), description="ldaps://… or ldap://… with StartTLS, tried in order")
     ldap_ca_file: Path | None = None
     ldap_plain_text_i_know_the_risk: bool = False
-    ldap_valid_names: tuple[str, ...] = ()
+    ldap_valid_names: Texts = ()
     ldap_bind_dn: str = ""
     ldap_bind_password: str = Field(default="", repr=False)
     ldap_bind_password_file: Path | None = None
@@ -142,6 +161,16 @@ class Settings(BaseSettings):
     def _known_database(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("postgresql://", "postgresql+psycopg://", "sqlite:///")):
             raise ValueError("must start with postgresql:// or sqlite:///")
+        return value
+
+    @field_validator("admin_networks", mode="after")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            try:
+                ipaddress.ip_network(text)
+            except ValueError:
+                raise ValueError(f"{text!r} is not a network such as 10.1.2.0/24") from None
         return value
 
     @model_validator(mode="after")
