@@ -42,18 +42,37 @@ class Stream(Protocol):
 class Punctuation(Protocol):
     """Marks for one list of words, worked out a step at a time. ``marks`` is complete once ``done`` is true."""
 
-    done: bool
-    marks: list[str]
+    @property
+    def done(self) -> bool:
+        """Whether ``marks`` is complete."""
+
+    @property
+    def marks(self) -> list[str]:
+        """'' or a mark per word."""
 
 
 class Backend(Protocol):
     """Models on a device. Every method is called from one thread only."""
 
-    model: ModelInfo
-    device_name: str
-    banner: str | None
-    capabilities: frozenset[str]
-    budget_frames: int
+    @property
+    def model(self) -> ModelInfo:
+        """The recognition model and its device."""
+
+    @property
+    def device_name(self) -> str:
+        """The device's name for people."""
+
+    @property
+    def banner(self) -> str | None:
+        """What administrators must know of the device, a catalogue code."""
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """``hotwords``, ``word_times``, ``punctuation`` as far as the models have them."""
+
+    @property
+    def budget_frames(self) -> int:
+        """Encoder frames (60 ms) one batch may hold."""
 
     def open_stream(self, options: RecordingOptions) -> Stream:
         """Begin a recording."""

@@ -42,8 +42,8 @@ class Memory:
 class EngineStatus:
     """A snapshot for administrators and for health checks.
 
-    ``banner`` is a catalogue code to show (``CPU_FALLBACK``: ``auto`` found no accelerator) or None. ``capabilities`` is a
-    subset of ``hotwords``, ``word_times``, ``punctuation``. ``busy_seconds`` is the time the models were at work.
+    ``banner`` is a catalogue code to show (``CPU_FALLBACK``: ``auto`` found no accelerator) or None. ``capabilities``
+    is a subset of ``hotwords``, ``word_times``, ``punctuation``. ``busy_seconds`` is the time the models were at work.
     """
 
     ready: bool

@@ -1,8 +1,8 @@
 """What a model directory holds, proven by SHA-256, without running anything in it. Free of torch and FunASR.
 
-``inspect`` looks at a directory an administrator wants to add; ``Registry`` keeps what was confirmed; ``verify`` refuses
-to start with a directory that is not exactly what was confirmed. Shipped models carry ``manifest.json`` beside their
-files instead of an entry in the registry.
+``inspect`` looks at a directory an administrator wants to add; ``Registry`` keeps what was confirmed; ``verify``
+refuses to start with a directory that is not exactly what was confirmed. Shipped models have ``manifest.json`` beside
+their folders instead of an entry in the registry.
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ class Manifest:
     def from_json(cls, values: Any) -> Manifest:
         """Rebuild from ``to_json``. Raises ModelError(MODEL_ALTERED) when it doesn't fit."""
         try:
-            files = {str(name): FileFact(int(fact["bytes"]), str(fact["sha256"])) for name, fact in values["files"].items()}
+            files = {
+                str(name): FileFact(int(fact["bytes"]), str(fact["sha256"])) for name, fact in values["files"].items()
+            }
             role = values.get("role") or FAMILIES[values["family"]]
             name = str(values.get("name") or values["family"])
             demo = bool(values.get("demo", False))
@@ -136,7 +138,9 @@ def locate(directory: Path) -> Path:
         raise ModelError("MODEL_MISSING_FILE", f"{directory} is not a directory", file=str(directory))
     if (root / "config.yaml").is_file():
         return root
-    found = sorted({path.parent for depth in range(1, 6) for path in root.glob("/".join(["*"] * depth) + "/config.yaml")})
+    found = sorted(
+        {path.parent for depth in range(1, 6) for path in root.glob("/".join(["*"] * depth) + "/config.yaml")}
+    )
     if not found:
         raise ModelError("MODEL_MISSING_FILE", f"{root / 'config.yaml'} is missing", file="config.yaml")
     if len(found) > 1:
@@ -182,7 +186,9 @@ def _refuse_code(folder: Path, config: Mapping[str, Any]) -> None:
     for part, allowed in _PARTS.items():
         value = config.get(part)
         if value is not None and value not in allowed:
-            raise ModelError("MODEL_FAMILY_REFUSED", f"{part} is of a class outside the allow-list", family=str(value)[:40])
+            raise ModelError(
+                "MODEL_FAMILY_REFUSED", f"{part} is of a class outside the allow-list", family=str(value)[:40]
+            )
 
 
 def _all_keys(value: Any) -> set[str]:
@@ -197,13 +203,15 @@ def verify(directory: Path, manifest: Manifest) -> None:
     """Raise ModelError (MODEL_MISSING_FILE or MODEL_ALTERED, naming the file) unless every file is as recorded."""
     for name, fact in manifest.files.items():
         path = directory / name
-        if os.path.basename(name) != name or not path.is_file():
+        if Path(name).name != name or not path.is_file():
             raise ModelError("MODEL_MISSING_FILE", f"{path} is missing", file=name)
         if path.stat().st_size != fact.bytes or fact_of(path) != fact:
             raise ModelError("MODEL_ALTERED", f"{path} differs from what was recorded", file=name)
     for name in (*_REQUIRED[manifest.role], *_OPTIONAL, "requirements.txt"):
         if name not in manifest.files and (directory / name).exists():
-            raise ModelError("MODEL_ALTERED", f"{directory / name} was not there when the model was recorded", file=name)
+            raise ModelError(
+                "MODEL_ALTERED", f"{directory / name} was not there when the model was recorded", file=name
+            )
 
 
 def manifest_for(directory: Path, registry: Path | None) -> Manifest:
@@ -213,13 +221,20 @@ def manifest_for(directory: Path, registry: Path | None) -> Manifest:
     recorded = None if registry is None else Registry(registry).find(directory)
     if recorded is not None:
         return recorded
-    beside = directory / MANIFEST
-    if not beside.is_file():
+    shipped = directory.resolve().parent / MANIFEST
+    if not shipped.is_file():
         raise ModelError("MODEL_UNKNOWN", f"{directory} has no recorded manifest; run: portal model add {directory}")
+    return _shipped(shipped, directory.resolve().name)
+
+
+def _shipped(path: Path, kind: str) -> Manifest:
+    """The entry ``kind`` of the manifest that ships beside the small models."""
     try:
-        return Manifest.from_json(json.loads(beside.read_text(encoding="utf-8")))
-    except ValueError:
-        raise ModelError("MODEL_ALTERED", f"{beside} is not JSON", file=MANIFEST) from None
+        entry = json.loads(path.read_text(encoding="utf-8"))["models"][kind]
+        values = {"name": f"shipped {kind}", "family": entry["class"], "files": entry["files"], "demo": True}
+    except (ValueError, KeyError, TypeError):
+        raise ModelError("MODEL_ALTERED", f"{path} does not describe {kind}", file=MANIFEST) from None
+    return Manifest.from_json(values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +258,9 @@ class Registry:
             return []
         try:
             values = json.loads(self._path.read_text(encoding="utf-8"))["models"]
-            return [Installed(Path(v["directory"]), Manifest.from_json(v["manifest"]), str(v["added_at"])) for v in values]
+            return [
+                Installed(Path(v["directory"]), Manifest.from_json(v["manifest"]), str(v["added_at"])) for v in values
+            ]
         except (ValueError, KeyError, TypeError):
             raise ModelError("MODEL_ALTERED", f"{self._path} can't be read", file=self._path.name) from None
 
@@ -257,7 +274,9 @@ class Registry:
         wanted = directory.resolve()
         kept = [entry for entry in self.entries() if entry.directory != wanted]
         entries = [*kept, Installed(wanted, manifest, added_at)]
-        text = json.dumps({"version": 1, "models": [_entry_json(entry) for entry in entries]}, ensure_ascii=False, indent=1)
+        text = json.dumps(
+            {"version": 1, "models": [_entry_json(entry) for entry in entries]}, ensure_ascii=False, indent=1
+        )
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
         fresh = self._path.with_suffix(".new")
         with fresh.open("w", encoding="utf-8") as stream:

@@ -1,9 +1,9 @@
 """The wire between the engine and its callers: framing and the schema of every message. Free of torch and of sockets.
 
-One frame is ``u32 header length | u32 body length | header | body``, both numbers big-endian. The header is a JSON object
-with a ``type``; the body is raw bytes (int16 samples, or words separated by newlines). Nothing is ever unpickled, and
-both lengths are checked before a byte of the frame is kept, so a peer that announces 2 GB costs 8 bytes of memory.
-One connection carries one recording, or single questions such as ``status``.
+One frame is ``u32 header length | u32 body length | header | body``, both numbers big-endian. The header is a JSON
+object with a ``type``; the body is raw bytes (int16 samples, or words separated by newlines). Nothing is ever
+unpickled, and both lengths are checked before a byte of the frame is kept, so a peer that announces 2 GB costs 8
+bytes of memory. One connection carries one recording, or single questions such as ``status``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Continuous integrate-and-fire on the host, and the times of tokens. numpy only.
 
-The model gives each frame a weight; a token is complete whenever the running sum reaches the threshold. FunASR walks the
-frames in Python on the device, thousands of launches per batch; here it is one walk over a few hundred numbers.
+The model gives each frame a weight; a token is complete whenever the running sum reaches the threshold. FunASR walks
+the frames in Python on the device, thousands of launches per batch; here it is one walk over a few hundred numbers.
 """
 
 from __future__ import annotations

@@ -114,7 +114,8 @@ class SpeechDetector:
         settings = self._settings
         if decibel is not None and decibel < settings.decibel_thres:
             return False
-        speaks = (1.0 - silence) >= silence**settings.speech_2_noise_ratio + settings.speech_noise_thres
+        noise = float(silence**settings.speech_2_noise_ratio)
+        speaks = (1.0 - silence) >= noise + settings.speech_noise_thres
         if decibel is None:
             return speaks
         if speaks:
@@ -205,6 +206,8 @@ class SpanFinder:
     def __init__(self, settings: VadSettings, *, max_segment_ms: int, end_silence_ms: int) -> None:
         self._detector = SpeechDetector(settings, end_silence_ms)
         self._longest = max_segment_ms // FRAME_MS
+        # an open span is cut only once it is certain to end beyond its longest: its end may yet be set this far back
+        self._certain = self._longest + max(end_silence_ms // FRAME_MS, _SPARE)
         self._silence: Floats = np.zeros(0, dtype=np.float32)
         self._first = 0
         self._cut_start: int | None = None
@@ -248,7 +251,7 @@ class SpanFinder:
             return []
         begin = self._start_of(start)
         pieces: list[tuple[int, int]] = []
-        while self._first + len(self._silence) - begin > self._longest + _SPARE:
+        while self._first + len(self._silence) - begin > self._certain:
             place = self._quietest(begin)
             pieces.append((begin, place))
             begin = self._cut_start = place

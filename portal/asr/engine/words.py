@@ -1,7 +1,7 @@
 """From model tokens to written words. Free of torch.
 
-A Chinese character is a word; ``@@`` joins the pieces of an English word; single letters spoken one after another become
-one abbreviation in capitals (``a p i`` is written ``API``), as FunASR writes them.
+A Chinese character is a word; ``@@`` joins the pieces of an English word; single letters spoken one after another
+become one abbreviation in capitals (``a p i`` is written ``API``), as FunASR writes them.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ def device_memory(device: str) -> Memory:
 def frame_budget(device: str) -> int:
     """Encoder frames (60 ms) one batch may hold after padding.
 
-    On a GPU from its free memory at 2 MiB per padded second, less a reserve. On a CPU a batch of 36 s: larger ones are no
-    faster there and would hold up captions and cancelling.
+    On a GPU from its free memory at 2 MiB per padded second, less a reserve. On a CPU a batch of 36 s: larger ones are
+    no faster there and would hold up captions and cancelling.
     """
     if device != "cuda":
         return 600

@@ -26,7 +26,7 @@ MELS: Final = 80
 
 @dataclass(frozen=True, slots=True)
 class FrontendSettings:
-    """How a model wants filter banks joined: ``lfr_m`` frames side by side, every ``lfr_n`` frames; then shifted, scaled."""
+    """How a model wants filter banks: ``lfr_m`` frames side by side, every ``lfr_n`` frames; then shifted, scaled."""
 
     lfr_m: int
     lfr_n: int
@@ -50,7 +50,8 @@ class FrontendSettings:
         joined = frames[np.clip(starts, 0, len(frames) - 1)].reshape(count, self.lfr_m * frames.shape[1])
         if self.cmvn is not None:
             joined = (joined + self.cmvn[0]) * self.cmvn[1]
-        return joined.astype(np.float32, copy=False)
+        result: Floats = joined.astype(np.float32, copy=False)
+        return result
 
 
 class FbankStream:

@@ -1,8 +1,8 @@
 """Build the allowed model classes from a checked directory: no hub, no remote code, no pickle.
 
-FunASR's own loader resolves names on the network, follows ``trust_remote_code`` from the directory and reads whatever path
-its configuration names. Here the configuration is read as plain YAML, file names are fixed, and the weights are loaded
-with ``weights_only``.
+FunASR's own loader resolves names on the network, follows ``trust_remote_code`` from the directory and reads whatever
+path its configuration names. Here the configuration is read as plain YAML, file names are fixed, and the weights are
+loaded with ``weights_only``.
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ def load(directory: Path, device: str) -> Loaded:
     try:
         model = tables.model_classes[family](**arguments)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise ModelError("MODEL_FAMILY_REFUSED", f"{family} can't be built: {type(error).__name__}", family=family) from error
+        raise ModelError(
+            "MODEL_FAMILY_REFUSED", f"{family} can't be built: {type(error).__name__}", family=family
+        ) from error
     _load_weights(model, directory / "model.pt")
     model.requires_grad_(False)
     return Loaded(model.to(device).eval(), config, tokens, directory)
@@ -113,7 +115,9 @@ def _load_weights(model: Any, path: Path) -> None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:
-        raise ModelError("MODEL_UNSAFE", f"model.pt can't be loaded as plain tensors: {type(error).__name__}") from error
+        raise ModelError(
+            "MODEL_UNSAFE", f"model.pt can't be loaded as plain tensors: {type(error).__name__}"
+        ) from error
     for wrapper in ("state_dict", "model_state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]

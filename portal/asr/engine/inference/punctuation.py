@@ -6,6 +6,7 @@ twenty; here every text that waits takes its step in the same forward pass, with
 
 from __future__ import annotations
 
+import importlib
 import logging
 import re
 import tempfile
@@ -135,8 +136,7 @@ class Punctuator:
 
 def _dictionary_cutter(path: Path) -> Cutter:
     """Word cutting by the model's dictionary, with the cache file in a private folder instead of a shared one."""
-    import jieba
-
+    jieba: Any = importlib.import_module("jieba")
     logging.getLogger("jieba").setLevel(logging.ERROR)
     tokenizer: Any = jieba.Tokenizer()
     with tempfile.TemporaryDirectory() as private:

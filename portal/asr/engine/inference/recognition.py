@@ -159,7 +159,12 @@ class Recogniser:
         return self._bias[digest]
 
     def _with_hotwords(
-        self, scores: torch.Tensor, acoustic: torch.Tensor, hidden: torch.Tensor, counts: torch.Tensor, bias: torch.Tensor
+        self,
+        scores: torch.Tensor,
+        acoustic: torch.Tensor,
+        hidden: torch.Tensor,
+        counts: torch.Tensor,
+        bias: torch.Tensor,
     ) -> torch.Tensor:
         """Replace the scores (B, N, V) at places where the hotword head names a token."""
         model = self._model
@@ -200,7 +205,12 @@ class Recogniser:
             places = [place for place in range(count) if int(decoded.ids[row, place]) not in self._silent]
             spans = token_times(times[row], len(places), frame_ms, scale_to=count if self.has_word_times else None)
             tokens = [
-                Word(self._tokens[int(decoded.ids[row, place])], begin, end, round(float(decoded.confidence[row, place]), 4))
+                Word(
+                    self._tokens[int(decoded.ids[row, place])],
+                    begin,
+                    end,
+                    round(float(decoded.confidence[row, place]), 4),
+                )
                 for place, (begin, end) in zip(places, spans, strict=True)
             ]
             written.append(words_of(tokens))
@@ -222,5 +232,6 @@ class Recogniser:
             packed = pack_padded_sequence(upsampled, long, batch_first=True, enforce_sorted=False)
             upsampled, _ = pad_packed_sequence(predictor.blstm(packed)[0], batch_first=True)
         weights = torch.sigmoid(predictor.cif_output2(upsampled)).squeeze(-1)
-        weights = torch.relu(weights * predictor.smooth_factor2 - predictor.noise_threshold2).float().cpu().numpy()
-        return [weights[row, :length] for row, length in enumerate(long.tolist())]
+        weights = torch.relu(weights * predictor.smooth_factor2 - predictor.noise_threshold2)
+        on_host = weights.float().cpu().numpy()
+        return [on_host[row, :length] for row, length in enumerate(long.tolist())]

@@ -85,7 +85,8 @@ class VadStream:
         self._scored = ready
         with torch.inference_mode():
             scores = self._model.encoder(torch.from_numpy(features)[None], cache=self._cache)
-            return scores[0][:, list(self._model.silence_ids)].sum(dim=1).numpy().astype(np.float32)
+            silence: Floats = scores[0][:, list(self._model.silence_ids)].sum(dim=1).numpy().astype(np.float32)
+        return silence
 
     def _speech(self, begin: int, end: int) -> Speech:
         features = self._frames.cut(begin, max(end - _TAIL_FRAMES, begin))

@@ -1,0 +1,278 @@
+"""How RQ workers, the command line and the pages speak to the engine. Synchronous, one thread per client object.
+
+Every call ends: the engine sends a sign of life every few seconds while it works, and its silence for ``timeout_s``
+becomes EngineUnavailable, as does a lost connection. The engine grants a window of samples, so ``push`` reads what
+the engine has to say while it waits for room: it cannot deadlock against results nobody has fetched.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from portal.asr.engine.contract import CacheCleared, EngineStatus, RecordingOptions
+from portal.asr.engine.protocol import (
+    CLIENT_MESSAGES,
+    ENGINE_MESSAGES,
+    PROTOCOL_VERSION,
+    Decoder,
+    Message,
+    encode,
+)
+from portal.asr.errors import AsrError, EngineBusy, EngineFailed, EngineUnavailable, ProtocolError
+from portal.asr.types import Segment, Span, Word
+
+_CHUNK: Final = 1 << 18
+"""Samples travel in pieces of 256 KiB (8 s), so that waiting for room and progress stay fine-grained."""
+_ERRORS: Final[dict[str, type[AsrError]]] = {
+    "ENGINE_UNAVAILABLE": EngineUnavailable,
+    "ENGINE_BUSY": EngineBusy,
+    "ENGINE_PROTOCOL": ProtocolError,
+}
+
+__all__ = ["EngineClient", "EngineRecording", "RecordingOptions"]
+
+
+class _Wire:
+    """Messages over one socket."""
+
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._decoder = Decoder(ENGINE_MESSAGES)
+        self._ready: deque[Message] = deque()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(timeout_s)
+        try:
+            self._socket.connect(str(path))
+        except OSError as error:
+            self._socket.close()
+            raise EngineUnavailable(detail=f"no engine answers: {type(error).__name__}") from error
+
+    def send(self, message: Message) -> None:
+        try:
+            self._socket.sendall(encode(message, CLIENT_MESSAGES))
+        except OSError as error:
+            self._raise_last_word()
+            raise EngineUnavailable(detail=f"the engine went away: {type(error).__name__}") from error
+
+    def receive(self, timeout_s: float | None = None) -> Message | None:
+        """The next message; None when none came within ``timeout_s`` (default: raise after the client's own)."""
+        deadline = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
+        while not self._ready:
+            left = deadline - time.monotonic()
+            if not self._wait(max(left, 0.0)):
+                if timeout_s is not None:
+                    return None
+                raise EngineUnavailable(detail=f"the engine was silent for {self._timeout_s:g} s")
+            self._read()
+        return self._ready.popleft()
+
+    def _wait(self, timeout_s: float) -> bool:
+        poller = select.poll()
+        poller.register(self._socket, select.POLLIN)
+        return bool(poller.poll(timeout_s * 1000))
+
+    def _read(self) -> None:
+        try:
+            data = self._socket.recv(1 << 18)
+        except OSError as error:
+            raise EngineUnavailable(detail=f"the engine went away: {type(error).__name__}") from error
+        if not data:
+            raise EngineUnavailable(detail="the engine closed the connection")
+        self._ready += self._decoder.feed(data)
+
+    def _raise_last_word(self) -> None:
+        """A connection the engine closed may still hold the reason."""
+        try:
+            while (message := self.receive(0.0)) is not None:
+                if message.type == "error":
+                    raise error_of(message)
+        except EngineUnavailable:
+            return
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def error_of(message: Message) -> AsrError:
+    """The exception for an ``error`` message."""
+    code, detail = str(message["code"]), str(message["detail"])
+    return _ERRORS.get(code, EngineFailed)(code, detail)
+
+
+class EngineClient:
+    """Where the engine listens. Holds no connection by itself; cheap to create."""
+
+    def __init__(self, socket_path: Path, *, timeout_s: float = 30.0) -> None:
+        self._path = socket_path
+        self._timeout_s = timeout_s
+
+    def status(self) -> EngineStatus:
+        """What the engine is doing. Raises EngineUnavailable when none answers."""
+        answer = self._ask("status", "status")
+        return EngineStatus.from_wire(answer["status"])
+
+    def clear_cache(self) -> CacheCleared:
+        """Free memory that no running work needs. Raises EngineUnavailable, also while models are loading."""
+        answer = self._ask("clear_cache", "cache_cleared")
+        return CacheCleared(answer["before_bytes"], answer["after_bytes"])
+
+    def open(self, *, options: RecordingOptions) -> EngineRecording:
+        """Begin a recording; close it, or use it as a context manager.
+
+        Raises EngineUnavailable (none answers, loading, draining), EngineBusy, EngineFailed(HOTWORD_REFUSED)."""
+        wire = _Wire(self._path, self._timeout_s)
+        try:
+            fields = {
+                "version": PROTOCOL_VERSION,
+                "lane": options.lane,
+                "hotwords": list(options.hotwords),
+                "want_words": options.want_words,
+                "max_segment_ms": options.max_segment_ms,
+                "end_silence_ms": options.end_silence_ms,
+            }
+            wire.send(Message("open", fields))
+            opened = _expect(wire, "opened")
+        except BaseException:
+            wire.close()
+            raise
+        return EngineRecording(wire, opened["window"])
+
+    def _ask(self, question: str, answer: str) -> Message:
+        wire = _Wire(self._path, self._timeout_s)
+        try:
+            wire.send(Message(question, {"version": PROTOCOL_VERSION}))
+            return _expect(wire, answer)
+        finally:
+            wire.close()
+
+
+def _expect(wire: _Wire, kind: str) -> Message:
+    message = wire.receive()
+    assert message is not None
+    if message.type == "error":
+        raise error_of(message)
+    if message.type != kind:
+        raise ProtocolError(detail=f"{message.type} instead of {kind}")
+    return message
+
+
+class EngineRecording:
+    """One recording in the engine. ``speech_ms``, ``audio_ms`` and ``done_ms`` follow its progress."""
+
+    def __init__(self, wire: _Wire, window: int) -> None:
+        self._wire = wire
+        self._window = window
+        self._segments: deque[Segment] = deque()
+        self._marks: dict[int, list[str]] = {}
+        self._questions = 0
+        self._finished = False
+        self._ended = False
+        self._closed = False
+        self.spans: list[Span] = []
+        self.speech_ms = 0
+        self.audio_ms = 0
+        self.done_ms = 0
+
+    def push(self, pcm: bytes) -> None:
+        """Send int16 little-endian samples (16 kHz mono), at most 2 MiB; waits while the engine has no room.
+
+        Raises EngineUnavailable, EngineFailed, or ValueError for half a sample or after ``finish``."""
+        if len(pcm) % 2 or self._finished:
+            raise ValueError("push takes whole samples, before finish")
+        for start in range(0, len(pcm), _CHUNK):
+            piece = pcm[start : start + _CHUNK]
+            while self._window < len(piece):
+                self._take(self._wire.receive())
+            self._window -= len(piece)
+            self._wire.send(Message("push", {}, piece))
+            self._drain()
+
+    def finish(self) -> None:
+        """Say that the audio is complete. Calling it again has no effect."""
+        if not self._finished:
+            self._finished = True
+            self._wire.send(Message("finish"))
+
+    def results(self) -> Iterator[Segment]:
+        """Segments in time order; ends when the engine has sent the last one (call ``finish`` for that)."""
+        while self._segments or not self._ended:
+            if not self._segments:
+                self._take(self._wire.receive())
+            while self._segments:
+                yield self._segments.popleft()
+
+    def poll(self) -> list[Segment]:
+        """Segments that have arrived; never waits."""
+        self._drain()
+        ready = list(self._segments)
+        self._segments.clear()
+        return ready
+
+    def punctuate(self, words: Sequence[str]) -> list[str]:
+        """For each word the mark after it: '', '，', '。', '？' or '、'. The last one ends a sentence."""
+        if not words:
+            return []
+        number, self._questions = self._questions, self._questions + 1
+        # a line break would be read as the border of two words
+        body = "\n".join(word.replace("\n", " ") or " " for word in words).encode()
+        self._wire.send(Message("punctuate", {"id": number}, body))
+        self._until(lambda: number in self._marks)
+        marks = self._marks.pop(number)
+        if len(marks) != len(words):
+            raise ProtocolError(detail="marks for another number of words")
+        return marks
+
+    def close(self) -> None:
+        """Leave; the engine drops what still waits. This also cancels."""
+        if not self._closed:
+            self._closed = True
+            self._wire.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _until(self, reached: Callable[[], bool]) -> None:
+        while not reached():
+            self._take(self._wire.receive())
+
+    def _drain(self) -> None:
+        while (message := self._wire.receive(0.0)) is not None:
+            self._take(message)
+
+    def _take(self, message: Message | None) -> None:
+        assert message is not None
+        match message.type:
+            case "window":
+                self._window += message["bytes"]
+            case "spans":
+                self.spans += [Span(begin, end) for begin, end in message["spans"]]
+            case "progress":
+                self.audio_ms, self.speech_ms = message["audio_ms"], message["speech_ms"]
+                self.done_ms = message["done_ms"]
+            case "segment":
+                begin, end = message["span"]
+                words = tuple(Word(text, first, last, sure) for text, first, last, sure in message["words"])
+                self._segments.append(Segment(begin, end, words))
+            case "punctuated":
+                self._marks[message["id"]] = message.body.decode().split("\n")
+            case "done":
+                self._ended = True
+                self.audio_ms = self.done_ms = message["audio_ms"]
+            case "error":
+                raise error_of(message)
+            case "alive":
+                pass
+            case _:
+                raise ProtocolError(detail=f"unexpected {message.type}")

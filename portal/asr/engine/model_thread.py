@@ -1,0 +1,196 @@
+"""The one thread that owns the models. It takes turns from the scheduler until the engine stops. Free of torch.
+
+A failing batch answers every caller: without memory it is halved, after any other error each segment runs alone, and a
+segment that fails alone fails its own recording only. A lost device ends the process: a poisoned context would go on
+answering with garbage.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from portal.asr.engine.backend import Backend, DeviceLost, OutOfMemory
+from portal.asr.engine.contract import Memory
+from portal.asr.engine.json_log import log
+from portal.asr.engine.protocol import Message
+from portal.asr.engine.recording import Recording, Segment
+from portal.asr.engine.scheduler import Call, Listen, Punctuate, Recognise, Scheduler, Turn
+from portal.asr.types import Word
+
+_SPEECH_MS: Final = 1_000
+"""Found speech longer than this should have words; if not, it is tried once more alone."""
+_REFRESH_S: Final = 1.0
+
+Batch = Sequence[tuple[Recording, int, Segment]]
+Ending = Callable[[int, str], None]
+
+
+@dataclass(slots=True)
+class Figures:
+    """Counters and the last look at the device, written by the model thread only."""
+
+    audio_seconds_done: float = 0.0
+    busy_seconds: float = 0.0
+    batches: int = 0
+    oom_count: int = 0
+    memory: Memory = field(default_factory=Memory)
+    utilisation_percent: int | None = None
+    temperature_c: int | None = None
+
+
+class ModelThread(threading.Thread):
+    """``build`` loads the models inside the thread; then ``ready``; ``ending(exit code, reason)`` on failure."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        build: Callable[[], Backend],
+        ready: Callable[[Backend], None],
+        ending: Ending,
+    ) -> None:
+        super().__init__(name="models", daemon=True)
+        self._scheduler = scheduler
+        self._build = build
+        self._ready = ready
+        self._ending = ending
+        self._turn_began: float | None = None
+        self._refreshed = 0.0
+        self.figures = Figures()
+
+    def running_s(self) -> float:
+        """Seconds the present turn has lasted; 0 between turns."""
+        began = self._turn_began
+        return 0.0 if began is None else time.monotonic() - began
+
+    def run(self) -> None:
+        """Load, then work until told to stop."""
+        try:
+            backend = self._build()
+            self._refresh(backend)
+            self._scheduler.accept(backend.budget_frames)
+            self._ready(backend)
+            while not self._scheduler.stopping:
+                turn = self._scheduler.take(_REFRESH_S)
+                if turn is not None:
+                    self._timed(backend, turn)
+                self._refresh(backend)
+        except DeviceLost as error:
+            log("device_lost", error=str(error))
+            self._ending(70, "the device no longer answers")
+        except Exception as error:
+            log("engine_stopped", error=type(error).__name__, code=getattr(error, "code", ""), detail=_detail(error))
+            self._ending(3, _detail(error))
+
+    def _timed(self, backend: Backend, turn: Turn) -> None:
+        self._turn_began = time.monotonic()
+        try:
+            self._work(backend, turn)
+        finally:
+            self.figures.busy_seconds += time.monotonic() - self._turn_began
+            self._turn_began = None
+
+    def _work(self, backend: Backend, turn: Turn) -> None:
+        match turn:
+            case Call():
+                turn.run()
+            case Listen():
+                self._listen(backend, turn)
+            case Recognise():
+                self._recognise(backend, turn.segments)
+            case Punctuate():
+                self._punctuate(backend, turn.recordings)
+
+    def _listen(self, backend: Backend, turn: Listen) -> None:
+        recording = turn.recording
+        try:
+            if recording.stream is None:
+                recording.stream = backend.open_stream(recording.options)
+            speech = recording.stream.feed(turn.pcm, turn.final)
+        except (DeviceLost, OutOfMemory):
+            raise
+        except Exception as error:
+            log("listening_failed", error=type(error).__name__)
+            self._scheduler.fail(recording, "ENGINE_FAILED", "voice activity failed")
+            return
+        self.figures.audio_seconds_done += len(turn.pcm) / 32_000
+        self._scheduler.heard(turn, speech)
+
+    def _recognise(self, backend: Backend, batch: Batch) -> None:
+        try:
+            results = backend.recognise([s.speech.features for _, _, s in batch], batch[0][0].options.hotwords)
+            if len(results) != len(batch):
+                raise RuntimeError("the model answered for another number of segments")
+        except DeviceLost:
+            raise
+        except Exception as error:
+            failure = error
+        else:
+            self.figures.batches += 1
+            self._scheduler.budget.clean()
+            for (recording, key, segment), words in zip(batch, results, strict=True):
+                self._accept(recording, key, segment, words, shared=len(batch) > 1)
+            return
+        self._recover(backend, batch, failure)
+
+    def _recover(self, backend: Backend, batch: Batch, failure: Exception) -> None:
+        if isinstance(failure, OutOfMemory):
+            self.figures.oom_count += 1
+            self._scheduler.budget.shrink()
+        log("batch_failed", error=type(failure).__name__, segments=len(batch))
+        if len(batch) == 1:
+            detail = "no memory for one segment" if isinstance(failure, OutOfMemory) else "the model failed"
+            self._scheduler.fail(batch[0][0], "ENGINE_FAILED", detail)
+        elif isinstance(failure, OutOfMemory):
+            middle = len(batch) // 2
+            self._recognise(backend, batch[:middle])
+            self._recognise(backend, batch[middle:])
+        else:
+            for one in batch:
+                self._recognise(backend, [one])
+
+    def _accept(
+        self, recording: Recording, key: int, segment: Segment, words: tuple[Word, ...] | None, *, shared: bool
+    ) -> None:
+        if words is None:
+            self._scheduler.fail(recording, "ENGINE_FAILED", "the result of a segment is not a number")
+            return
+        long = segment.speech.end_ms - segment.speech.begin_ms > _SPEECH_MS
+        if not words and long and shared and not segment.retried:
+            self._scheduler.again_alone(recording, key)
+            return
+        self._scheduler.recognised(recording, key, words)
+
+    def _punctuate(self, backend: Backend, recordings: Sequence[Recording]) -> None:
+        for recording in recordings:
+            self._scheduler.begin_questions(recording, backend.begin_punctuation)
+        jobs = [job for recording in recordings for job in self._scheduler.open_questions(recording)]
+        waiting = [job for job in jobs if not job.done]
+        try:
+            if waiting:
+                backend.punctuate(waiting)
+        except DeviceLost:
+            raise
+        except Exception as error:
+            log("punctuation_failed", error=type(error).__name__)
+            for recording in recordings:
+                self._scheduler.fail(recording, "ENGINE_FAILED", "punctuation failed")
+            return
+        for recording in recordings:
+            for number, job in self._scheduler.answered(recording):
+                recording.send(Message("punctuated", {"id": number}, "\n".join(job.marks).encode()))
+
+    def _refresh(self, backend: Backend) -> None:
+        now = time.monotonic()
+        if now - self._refreshed >= _REFRESH_S:
+            self._refreshed = now
+            self.figures.memory = backend.memory()
+            self.figures.utilisation_percent, self.figures.temperature_c = backend.gauges()
+
+
+def _detail(error: Exception) -> str:
+    """What may be shown of an error: our own details, never a library's text with data in it."""
+    return str(getattr(error, "detail", "")) or type(error).__name__

@@ -1,0 +1,89 @@
+"""``python -m portal.asr.engine.server``: the engine with the real models.
+
+Imports neither Flask nor SQLAlchemy nor Redis, and torch only once the files of every model are proven to be the
+recorded ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from portal.asr.engine.backend import Backend
+from portal.asr.engine.canary import sing
+from portal.asr.engine.json_log import log
+from portal.asr.engine.manifest import Manifest, manifest_for, verify
+from portal.asr.engine.service import Service, ServiceSettings, allowed_uids
+from portal.asr.errors import ModelError
+
+_REFUSED = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Check the models, then serve. Exit status: 0 drained, 2 refused to start, 3 failed, 70 device lost, 75 hang."""
+    options = _parser().parse_args(argv)
+    # proof against names that reach a hub: there is none to reach
+    os.environ.update({"HF_HUB_OFFLINE": "1", "MODELSCOPE_OFFLINE": "1"})
+    directories = {"asr": options.asr.resolve(), "vad": options.vad.resolve()}
+    if options.punc is not None:
+        directories["punc"] = options.punc.resolve()
+    try:
+        manifests = {role: _proven(role, path, options.installed) for role, path in directories.items()}
+    except ModelError as error:
+        log("engine_refused", code=error.code, detail=error.detail)
+        return _REFUSED
+    model = manifests["asr"].info()
+
+    def build() -> Backend:
+        from portal.asr.engine.inference.models import FunasrModels
+
+        models = FunasrModels(
+            directories["asr"],
+            directories["vad"],
+            directories.get("punc"),
+            device=options.device,
+            threads=options.threads,
+            model=model,
+        )
+        sing(models, directories["asr"])
+        return models
+
+    settings = ServiceSettings(
+        options.socket, allowed_uids(options.allow_uid), drain_s=options.drain_s, stall_s=options.stall_s
+    )
+    try:
+        return Service(settings, build, model).run()
+    except OSError as error:
+        log("engine_refused", code="ENGINE_SOCKET", detail=str(error))
+        return _REFUSED
+
+
+def _proven(role: str, directory: Path, installed: Path | None) -> Manifest:
+    manifest = manifest_for(directory, installed)
+    if manifest.role != role:
+        detail = f"{directory} holds {manifest.family}, not a model for {role}"
+        raise ModelError("MODEL_FAMILY_REFUSED", detail, family=manifest.family)
+    verify(directory, manifest)
+    return manifest
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m portal.asr.engine.server", description="The recognition engine.")
+    parser.add_argument("--socket", type=Path, required=True, help="Unix socket to listen on")
+    parser.add_argument("--asr", type=Path, required=True, help="recognition model")
+    parser.add_argument("--vad", type=Path, required=True, help="voice-activity model")
+    parser.add_argument("--punc", type=Path, help="punctuation model; without it texts stay bare")
+    parser.add_argument("--device", choices=("auto", "cuda", "mps", "cpu"), default="auto")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all cores")
+    parser.add_argument("--allow-uid", type=int, nargs="*", default=[], help="users that may call, besides the own")
+    parser.add_argument("--installed", type=Path, help="registry of confirmed models (installed.json)")
+    parser.add_argument("--drain-s", type=float, default=20.0, help="patience after SIGTERM")
+    parser.add_argument("--stall-s", type=float, default=60.0, help="a turn of the models longer than this is a hang")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
