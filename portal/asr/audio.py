@@ -116,7 +116,7 @@ class Decoding:
         begin, size = self._samples, len(payload) // expected
         self._samples += size // 2
         if self._samples > (self._limits.max_audio_ms + 60_000) * SAMPLE_RATE // 1000:
-            raise MediaError("MEDIA_TOO_LONG", limit_ms=self._limits.max_audio_ms)
+            raise MediaError("MEDIA_TOO_LONG", limit_hours=self._limits.max_audio_hours)
         parts = tuple(payload[i * size : (i + 1) * size] for i in range(expected))
         return PcmBlock(begin * 1000 // SAMPLE_RATE, parts)
 

@@ -46,7 +46,12 @@ class Channel:
         while len(data) < count:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([stream], [], [], left)[0]:
-                raise MediaError("MEDIA_DECODE_LIMIT", "the decoder gave no sound for too long", bound="time")
+                raise MediaError(
+                    "MEDIA_DECODE_LIMIT",
+                    "the decoder gave no sound for too long",
+                    bound="time",
+                    limit=f"{self._stall:g} s",
+                )
             part = stream.read(min(count - len(data), 1 << 16))
             if not part:
                 raise self._death()
@@ -60,7 +65,9 @@ class Channel:
         except subprocess.TimeoutExpired:
             return MediaError("MEDIA_DAMAGED", "the decoder closed its output")
         if -status in _CPU_SIGNALS:
-            return MediaError("MEDIA_DECODE_LIMIT", f"the decoder was stopped by signal {-status}", bound="cpu")
+            return MediaError(
+                "MEDIA_DECODE_LIMIT", f"the decoder was stopped by signal {-status}", bound="cpu", limit="CPU"
+            )
         return MediaError("MEDIA_DAMAGED", f"the decoder ended with status {status}")
 
     def close(self) -> None:
@@ -74,6 +81,8 @@ class Channel:
 
 def _reported(header: dict[str, Any]) -> MediaError:
     code, params = header.get("code"), header.get("params")
-    known = {str(k): v for k, v in params.items() if isinstance(v, int | str)} if isinstance(params, dict) else {}
+    known = (
+        {str(k): v for k, v in params.items() if isinstance(v, int | float | str)} if isinstance(params, dict) else {}
+    )
     known = {k: v for k, v in known.items() if k.isidentifier() and k not in ("code", "detail")}
     return MediaError(code if code in _CODES else "MEDIA_DAMAGED", str(header.get("detail", ""))[:200], **known)

@@ -208,14 +208,15 @@ class Decoder:
     def _check(self) -> None:
         decoded, limits = self.decoded_ms, self._limits
         if decoded > limits.max_audio_ms:
-            raise MediaError("MEDIA_TOO_LONG", limit_ms=limits.max_audio_ms)
+            raise MediaError("MEDIA_TOO_LONG", limit_hours=limits.max_audio_hours)
         if decoded - self._ticked >= 60_000:
             self._ticked = decoded
             self._tick(decoded)
         if decoded >= limits.expansion_after_ms and self._shape is not None:
             costly = self._stream.codec_context.channels * self._shape[2] > limits.cheap_samples_per_second
             if costly and self._native_bytes > self._packet_bytes * limits.max_expansion:
-                raise MediaError("MEDIA_DECODE_LIMIT", "far more samples than stored bytes explain", bound="expansion")
+                bound = {"bound": "expansion", "limit": f"{limits.max_expansion}:1"}
+                raise MediaError("MEDIA_DECODE_LIMIT", "far more samples than stored bytes explain", **bound)
 
 
 def _replace_nonsense(frame: AudioFrame) -> None:

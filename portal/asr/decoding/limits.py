@@ -33,6 +33,12 @@ class DecodeLimits:
     max_expansion: int = 1_000
     expansion_after_ms: int = 60_000
 
+    @property
+    def max_audio_hours(self) -> int | float:
+        """The longest recording in hours, whole where it is whole, for people."""
+        hours = self.max_audio_ms / MS_PER_HOUR
+        return int(hours) if hours.is_integer() else round(hours, 2)
+
     def cpu_seconds(self, decoded_ms: int) -> int:
         """Processor seconds allowed once ``decoded_ms`` of audio came out."""
         return self.cpu_base_seconds + self.cpu_seconds_per_hour * decoded_ms // MS_PER_HOUR

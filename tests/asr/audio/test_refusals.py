@@ -90,7 +90,7 @@ def test_protected_wma(tmp_path: Path) -> None:
     assert refusal(path).code == "MEDIA_PROTECTED"
 
 
-HEADS = ("ogg", "flac")
+HEADS = ("ogg", "opus", "flac")
 
 
 @pytest.mark.parametrize("extension", corpus.ENCODED)
