@@ -151,6 +151,9 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "HOTWORDS_TOO_MANY": CatalogueEntry(
         _("热词太多（{count} 个，最多 {limit} 个）。"), _("请只留下这次会用到的词。"), 422
     ),
+    "TOO_MANY_LISTS": CatalogueEntry(
+        _("个人热词表最多 {limit} 张。"), _("请先删掉一张不用的，或把词加进现有的表。"), 409
+    ),
     "LIST_NAME_TAKEN": CatalogueEntry(_("已经有同名的热词表。"), _("请换一个名字。"), 409),
     "DEPARTMENT_NAME_TAKEN": CatalogueEntry(_("已经有同名的部门。"), _("请换一个名字。"), 409),
     "DEPARTMENT_NOT_EMPTY": CatalogueEntry(_("部门里还有人或热词表，不能删除。"), _("请先把他们移到别的部门。"), 409),
