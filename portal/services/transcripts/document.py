@@ -1,0 +1,117 @@
+"""From stored sentences to a document: paragraphs, the place of each word in its sentence, words the model doubts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from portal.models import TranscriptSentence
+
+UNSURE_BELOW = 0.6
+"""A word whose confidence lies under this is marked quietly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of text; ``unsure`` where the model doubts it."""
+
+    text: str
+    unsure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSentence:
+    """A sentence as the page shows it.
+
+    ``word_places`` holds four numbers for each word: where it begins in the text, its length (characters), and when it
+    begins and ends (ms after the sentence's begin). ``gap`` is the space that goes before it, for Latin script.
+    """
+
+    position: int
+    begin_ms: int
+    end_ms: int
+    pieces: tuple[Piece, ...]
+    word_places: tuple[int, ...]
+    gap: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Sentences that belong together: one paragraph of one channel."""
+
+    begin_ms: int
+    channel: int | None
+    speaker: str | None
+    sentences: tuple[ShownSentence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    start: int
+    length: int
+    begin_ms: int
+    end_ms: int
+    confidence: float | None
+
+
+def paragraphs(rows: Sequence[TranscriptSentence]) -> list[Paragraph]:
+    """Group sentences, in order, by paragraph and channel."""
+    found: list[Paragraph] = []
+    group: list[ShownSentence] = []
+    head: TranscriptSentence | None = None
+    before = ""
+    for row in rows:
+        if head is not None and _key(row) != _key(head):
+            found.append(Paragraph(head.begin_ms, head.channel, head.speaker, tuple(group)))
+            head, group, before = None, [], ""
+        head = head or row
+        group.append(_shown(row, before))
+        before = row.text
+    if head is not None:
+        found.append(Paragraph(head.begin_ms, head.channel, head.speaker, tuple(group)))
+    return found
+
+
+def _key(row: TranscriptSentence) -> tuple[int, int | None, str | None]:
+    return row.paragraph, row.channel, row.speaker
+
+
+def _shown(row: TranscriptSentence, before: str) -> ShownSentence:
+    places = _places(row.text, row.words)
+    flat: list[int] = []
+    for place in places:
+        flat += (place.start, place.length, place.begin_ms - row.begin_ms, place.end_ms - row.begin_ms)
+    gap = " " if before[-1:].isascii() and before and row.text[:1].isascii() else ""
+    return ShownSentence(row.position, row.begin_ms, row.end_ms, _pieces(row.text, places), tuple(flat), gap)
+
+
+def _places(text: str, words: Sequence[Sequence[Any]]) -> list[_Place]:
+    # the text is the words with punctuation between them; a word that isn't there (an older format) is passed over
+    places: list[_Place] = []
+    at = 0
+    for word, begin_ms, end_ms, confidence in words:
+        start = text.find(str(word), at)
+        if start < 0 or not word:
+            continue
+        at = start + len(word)
+        places.append(_Place(start, len(word), int(begin_ms), int(end_ms), confidence))
+    return places
+
+
+def _pieces(text: str, places: Sequence[_Place]) -> tuple[Piece, ...]:
+    pieces: list[Piece] = []
+    at = 0
+    for place in places:
+        if place.confidence is None or place.confidence >= UNSURE_BELOW:
+            continue
+        if place.start == at and pieces and pieces[-1].unsure:  # neighbours share one mark
+            pieces[-1] = Piece(pieces[-1].text + text[at : at + place.length], unsure=True)
+        else:
+            if place.start > at:
+                pieces.append(Piece(text[at : place.start], unsure=False))
+            pieces.append(Piece(text[place.start : place.start + place.length], unsure=True))
+        at = place.start + place.length
+    if at < len(text):
+        pieces.append(Piece(text[at:], unsure=False))
+    return tuple(pieces)
