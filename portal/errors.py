@@ -84,6 +84,8 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "ACCOUNT_DISABLED": CatalogueEntry(_("这个账号已停用。"), _("请联系管理员。"), 403),
     "PASSWORD_TOO_SHORT": CatalogueEntry(_("密码太短，至少 {minimum} 个字符。"), _("可以用一句容易记住的话。"), 422),
     "PASSWORD_TOO_COMMON": CatalogueEntry(_("这个密码太常见，容易被猜到。"), _("请换一个。"), 422),
+    "PASSWORD_WRONG": CatalogueEntry(_("当前密码不正确。"), _("请再输入一次；忘记了请联系管理员。"), 422),
+    "PASSWORD_CHANGE_NEEDED": CatalogueEntry(_("请先换一个只有您知道的密码。"), _("请在“我的设置”里修改密码。"), 403),
     "SETUP_TOKEN_INVALID": CatalogueEntry(
         _("初始化链接无效或已过期。"), _("请在服务器上运行 portal user token 取得新的链接。"), 403
     ),
@@ -94,6 +96,9 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "UPLOAD_TOO_LARGE": CatalogueEntry(_("文件超过了上限 {limit}。"), _("请压缩或剪短后再上传。"), 413),
     "UPLOAD_EMPTY": CatalogueEntry(_("文件是空的（0 字节）。"), _("请确认录音已保存完整，再选一次。"), 422),
     "UPLOAD_OFFSET": CatalogueEntry(_("上传进度对不上。"), _("页面会从服务器已收到的位置继续，请稍候。"), 409),
+    "UPLOAD_LONGER": CatalogueEntry(
+        _("收到的数据比文件声明的大小多。"), _("文件可能正在被改写；请保存好之后重新选择。"), 413
+    ),
     "UPLOAD_CHECKSUM": CatalogueEntry(_("传输中数据出错。"), _("页面会重发这一段，请稍候。"), 460),
     "UPLOAD_LOCKED": CatalogueEntry(_("同一个文件正在另一个窗口上传。"), _("请等那边结束，或关闭那个窗口。"), 423),
     "UPLOAD_GONE": CatalogueEntry(_("这次上传已过期或已取消。"), _("请重新选择文件上传。"), 410),
