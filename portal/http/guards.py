@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeVar
 
-from flask import Flask, current_app, request
+from flask import Flask, current_app, g, redirect, request, url_for
+from werkzeug.wrappers import Response
 
 from portal.db import set_read_only
 from portal.errors import Forbidden, PortalError
-from portal.http.people import current_actor, current_user_or_none
+from portal.http.people import client_address, current_actor, current_user_or_none
 from portal.services.identity.permissions import Permission, may
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 _PERMISSION = "_portal_permission"
 _READS = "_portal_reads"
+_POLLS = "_portal_polls"
 
 
-def requires(permission: Permission, *, reads: bool = False) -> Callable[[View], View]:
+def requires(permission: Permission, *, reads: bool = False, polls: bool = False) -> Callable[[View], View]:
     """Declare what a route asks for.
 
     Args:
         permission: the right; ``Permission.PUBLIC`` for pages before signing in.
         reads: the route only reads; on SQLite its transaction then takes no write lock. A route that writes an
             audit row is not such a route.
+        polls: a page asks for this route by a timer; being asked is then no sign that somebody sits there, so the
+            idle limit of the session goes on.
     """
 
     def mark(view: View) -> View:
         setattr(view, _PERMISSION, permission)
         setattr(view, _READS, reads)
+        setattr(view, _POLLS, polls)
         return view
 
     return mark
@@ -50,18 +57,46 @@ def check_every_route(app: Flask) -> None:
             raise RuntimeError(f"route {rule.rule} ({rule.endpoint}) declares no permission")
 
 
-def enforce() -> None:
+def enforce() -> Response | None:
     """The ``before_request`` hook."""
     if request.endpoint is None or request.endpoint == "static":
-        return
+        set_read_only(True)
+        return None
     view = current_app.view_functions[request.endpoint]
     permission = permission_of(view)
     set_read_only(bool(getattr(view, _READS, False)))
+    g.polls = bool(getattr(view, _POLLS, False))
     if permission is None:
         raise Forbidden
     if permission is Permission.PUBLIC:
-        return
-    if current_user_or_none() is None:
+        return None
+    user = current_user_or_none()
+    if user is None:
         raise PortalError("NOT_SIGNED_IN")
-    if not may(current_actor().role, permission):
+    if not may(current_actor().role, permission) or not from_admin_network(permission):
         raise Forbidden
+    if user.must_change_password and permission is not Permission.SIGNED_IN:
+        # somebody else knows this password: nothing but one's own account until it is changed
+        if request.method in ("GET", "HEAD"):
+            return redirect(url_for("identity.account"))
+        raise PortalError("PASSWORD_CHANGE_NEEDED")
+    return None
+
+
+def from_admin_network(permission: Permission) -> bool:
+    """Whether the asker's address may use this right: administration only from the listed networks."""
+    listed: tuple[str, ...] = current_app.config["PORTAL_SETTINGS"].admin_networks
+    if not listed or not permission.value.startswith("admin_"):
+        return True
+    try:
+        address = ipaddress.ip_address(client_address().partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return any(address in network for network in _networks(listed))
+
+
+@lru_cache(maxsize=8)
+def _networks(listed: tuple[str, ...]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(text) for text in listed)

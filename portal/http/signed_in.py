@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
+import logging
 
-import sqlalchemy as sa
-from flask import Flask, Request, g
+from flask import Flask, Request, current_app, g, request
+from flask import Response as FlaskResponse
 from flask_login import LoginManager
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.wrappers import Response
 
-from portal.db import db, utcnow
-from portal.models.user import User, UserSession
+from portal.db import db
+from portal.http.transactions import short_transaction
+from portal.models.user import User
+from portal.services.identity import sessions
+from portal.services.identity.sessions import token_hash
 
+__all__ = ["cookie_name", "forget_cookie", "give_cookie", "init_app", "load_from_request", "own_token", "token_hash"]
+
+log = logging.getLogger(__name__)
 login_manager = LoginManager()
-
-
-def token_hash(token: str) -> str:
-    """SHA-256 of a session token (hex)."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def cookie_name(secure: bool) -> str:
@@ -24,22 +27,48 @@ def cookie_name(secure: bool) -> str:
     return "__Host-portal-session" if secure else "portal-session"
 
 
-def load_from_request(request: Request) -> User | None:
-    """The person of this request's session cookie, if it is alive."""
-    from flask import current_app
+def own_token() -> str | None:
+    """The session token that this browser sent."""
+    return request.cookies.get(cookie_name(current_app.config["SESSION_COOKIE_SECURE"]))
 
-    token = request.cookies.get(cookie_name(current_app.config["SESSION_COOKIE_SECURE"]))
-    if not token or len(token) > 128:
-        return None
-    row = db.session.scalar(sa.select(UserSession).where(UserSession.token_hash == token_hash(token)))
-    if row is None or row.revoked_at is not None or row.expires_at <= utcnow() or not row.user.is_active:
+
+def load_from_request(_request: Request) -> User | None:
+    """The person of this request's session cookie, if it is alive."""
+    row = sessions.load(db.session(), current_app.config["PORTAL_SETTINGS"], own_token())
+    if row is None:
         return None
     g.session_hash = row.token_hash[:16]
     g.user_session = row
+    g.session_id = row.id
+    g.session_is_stale = sessions.is_stale(row)
     return row.user
+
+
+def give_cookie(response: Response, token: str) -> None:
+    """Put a new session's token into the browser. It ends with the browser; the limits are kept by the server."""
+    secure = bool(current_app.config["SESSION_COOKIE_SECURE"])
+    response.set_cookie(cookie_name(secure), token, secure=secure, httponly=True, samesite="Lax", path="/")
+
+
+def forget_cookie(response: Response) -> None:
+    """Take the token out of the browser."""
+    secure = bool(current_app.config["SESSION_COOKIE_SECURE"])
+    response.delete_cookie(cookie_name(secure), secure=secure, httponly=True, samesite="Lax", path="/")
 
 
 def init_app(app: Flask) -> None:
     """Attach Flask-Login without its cookie: only ``request_loader`` is used."""
     login_manager.init_app(app)
     login_manager.request_loader(load_from_request)
+
+    @app.after_request
+    def note_activity(response: FlaskResponse) -> FlaskResponse:
+        # after the request's own transaction: a page that only reads must not write, and SQLite has one writer.
+        # Timers of an open page are not activity: an unattended screen has to sign out
+        if g.pop("session_is_stale", False) and not g.get("polls", False):
+            try:
+                with short_transaction() as session:
+                    sessions.touch(session, g.session_id)
+            except SQLAlchemyError:
+                log.warning("activity could not be noted", exc_info=True)
+        return response

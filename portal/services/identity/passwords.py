@@ -37,7 +37,8 @@ COMMON = frozenset(
     welcome123 welcome12345678 changeme changeme123 changeme123456 letmein123 iloveyou iloveyou123 iloveyou1234567
     sunshine123 princess123 dragon123 monkey123 football123 superman123 trustno1 michael123 jordan23 harley123
     correcthorsebatterystaple thequickbrownfox qazwsxedcrfvtgb qazwsxedc123456 zaq12wsxcde34rfv 147258369
-    147258369147258 159357159357 741852963 789456123 789456123789456 963852741 13800138000 13800138000138000 huawei@123 huawei12#$
+    147258369147258 159357159357 741852963 789456123 789456123789456 963852741 13800138000 13800138000138000 huawei@123
+    huawei12#$
     p@ssw0rd123 p@ssw0rd123456 p@ssw0rd12345678 passw0rd123456789 mypassword12345 speechportal12345 funasr123456789
     """.split()  # noqa: SIM905
 )

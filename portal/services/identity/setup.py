@@ -13,10 +13,12 @@ from portal.db import utcnow
 from portal.errors import PortalError
 from portal.models.user import Role, SetupToken, User
 from portal.services import audit
-from portal.services.identity import accounts
+from portal.services.identity import accounts, lockout
 from portal.services.identity.actor import Actor
-from portal.services.identity.names import normalise
+from portal.services.identity.names import normalise, source_key
 from portal.services.identity.sessions import token_hash
+from portal.services.identity.signing_in import Begin
+from portal.settings import Settings
 
 LIFETIME = timedelta(hours=1)
 
@@ -53,6 +55,25 @@ def is_valid(session: Session, token: str) -> bool:
         SetupToken.token_hash == token_hash(token), SetupToken.used_at.is_(None), SetupToken.expires_at > utcnow()
     )
     return 0 < len(token) <= 128 and session.scalar(wanted) is not None and is_needed(session)
+
+
+def admit(begin: Begin, settings: Settings, actor: Actor, token: str) -> None:
+    """Whether this browser may see the set-up page; wrong tokens count against its network.
+
+    Raises:
+        PortalError: ``SETUP_TOKEN_INVALID``, or ``SIGN_IN_LOCKED`` after too many tries from one network.
+    """
+    with begin() as session:
+        outcome = lockout.reserve(session, settings, (source_key(actor.address),))
+        valid = isinstance(outcome, lockout.Reservation) and is_valid(session, token)
+        if isinstance(outcome, lockout.Reservation) and valid:
+            lockout.give_back(session, outcome)
+        else:
+            audit.record(session, actor, audit.Action.SETUP, result="refused", reason="SETUP_TOKEN_INVALID")
+    if isinstance(outcome, lockout.Refused):
+        raise PortalError("SIGN_IN_LOCKED", minutes=outcome.minutes)
+    if not valid:
+        raise PortalError("SETUP_TOKEN_INVALID")
 
 
 def redeem(
