@@ -55,8 +55,9 @@ system_packages() {
     [ ! -e "$POLICY" ] || mv "$POLICY" "$POLICY.before-portal"
     printf '#!/bin/sh\nexit 101\n' >"$POLICY"
     chmod 755 "$POLICY"
+    apt-get update -qq
     # shellcheck disable=SC2086  # a list of package names
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
     restore_policy
     trap - EXIT INT TERM HUP
 }

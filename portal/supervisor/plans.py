@@ -42,7 +42,7 @@ def make_private(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     facts = folder.lstat()
     if facts.st_uid != os.getuid() or folder.is_symlink():
-        raise PermissionError(f"{folder} belongs to somebody else; remove it or set PORTAL_SOCKET_DIR")
+        raise PermissionError(f"{folder} belongs to somebody else; run as its owner or choose another folder")
     folder.chmod(0o700)
 
 
@@ -88,7 +88,7 @@ def web_plan(settings: Settings, certificate: Path | None, key: Path | None) -> 
         *("--bind", addresses.bind_address(settings)),
         *("--worker-class", "gthread"),
         *("--workers", str(settings.web_processes), "--threads", str(settings.web_threads)),
-        *("--timeout", "120", "--graceful-timeout", "8", "--no-control-socket", "--chdir", str(ROOT)),
+        *("--timeout", "120", "--graceful-timeout", "8", "--no-control-socket", "--pythonpath", str(ROOT)),
         *tls,
         "wsgi:application",
     )

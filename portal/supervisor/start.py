@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from portal.settings import Settings, load_settings
+from portal.settings import Settings
 from portal.supervisor import addresses, plans, probes
 from portal.supervisor.children import SHIM, Plan
 from portal.supervisor.redis import answers, find_server, refuse_forgetful
@@ -48,7 +48,7 @@ def settle_places(settings: Settings) -> Settings:
     short = plans.short_socket_dir(settings)
     if short is not None:
         os.environ["PORTAL_SOCKET_DIR"] = str(short)
-        settings = load_settings(**{**settings.model_dump(exclude_unset=True), "socket_dir": short})
+        settings = settings.model_copy(update={"socket_dir": short})
     plans.make_private(settings.run_dir)
     return settings
 

@@ -1,0 +1,74 @@
+"""gunicorn as the portal starts it: its workers end with it even when it or the supervisor is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from portal.settings import load_settings
+from portal.supervisor import plans, probes
+from portal.supervisor.children import Child, Plan, session_members
+
+pytestmark = pytest.mark.processes
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Child:
+    """A started gunicorn with two workers over an application that is always ready."""
+    (tmp_path / "wsgi.py").write_text(
+        "def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'ok']\n"
+    )
+    settings = load_settings(port=free_port(), instance=tmp_path)
+    argv = list(plans.web_plan(settings, None, None).argv)
+    argv[argv.index("--pythonpath") + 1] = str(tmp_path)
+    child = Child(Plan("web", tuple(argv), 0), tmp_path, tmp_path)
+    child.start(time.monotonic())
+    assert child.process is not None
+    end = time.monotonic() + 20
+    while not probes.ready(settings) or len(session_members(child.process.pid)) != 3:
+        assert time.monotonic() < end, child.log.read_text()
+        time.sleep(0.05)
+    return child
+
+
+def test_killing_gunicorn_leaves_no_worker(web: Child) -> None:
+    assert web.process is not None
+    session = web.process.pid
+    os.kill(session, signal.SIGKILL)
+    web.process.wait()
+    end = time.monotonic() + 3
+    while session_members(session):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_it_ends_by_itself_when_asked(web: Child) -> None:
+    assert web.process is not None
+    session = web.process.pid
+    web.send(signal.SIGTERM)
+    assert web.process.wait(timeout=12) == 0
+    assert session_members(session) == []
+    assert not Path("~/.gunicorn/gunicorn.ctl").expanduser().exists()
+
+
+def test_its_command_line_names_the_certificate(tmp_path: Path) -> None:
+    settings = load_settings(host="0.0.0.0", tls_own_ca=True, web_processes=3, web_threads=5)
+    argv = plans.web_plan(settings, tmp_path / "c.crt", tmp_path / "c.key").argv
+    line = " ".join(argv)
+    assert argv[0] == sys.executable
+    assert "--bind 0.0.0.0:8000" in line
+    assert f"--certfile {tmp_path}/c.crt --keyfile {tmp_path}/c.key" in line
+    assert "--worker-class gthread --workers 3 --threads 5" in line
+    assert "--no-control-socket" in line
