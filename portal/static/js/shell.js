@@ -3,31 +3,6 @@
 const root = document.documentElement;
 const token = document.querySelector('meta[name="csrf-token"]')?.content ?? "";
 
-/** Say something to people who listen instead of look. */
-export function announce(text) {
-  const place = document.getElementById("announce");
-  if (place && place.textContent !== text) place.textContent = text;
-}
-
-/** Show a short notice at the top of the page; `tone` is ok, info, warn or bad. */
-export function toast(text, tone = "info") {
-  const template = document.getElementById("toast-template");
-  let place = document.querySelector(".ui-toasts");
-  if (!place) {
-    place = document.createElement("div");
-    place.className = "ui-toasts";
-    place.setAttribute("role", "status");
-    document.body.append(place);
-  }
-  const item = template ? template.content.firstElementChild.cloneNode(true) : document.createElement("div");
-  item.classList.add("ui-toast", "ui-note", `ui-note--${tone}`);
-  const words = document.createElement("p");
-  words.textContent = text;
-  item.append(words);
-  place.append(item);
-  window.setTimeout(() => item.remove(), 6000);
-}
-
 function open(dialog) {
   if (dialog && !dialog.open) dialog.showModal();
 }

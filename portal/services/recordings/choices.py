@@ -1,0 +1,78 @@
+"""What a person chose last time: kept with the person, offered again on the next visit."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from portal.errors import PortalError
+from portal.models import User
+from portal.services.hotwords.lists import HotwordListSummary, lists_for
+from portal.services.identity.actor import Actor
+
+CHANNELS = ("mix", "split")
+_DISMISSED_KEPT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedList:
+    """A hotword list and whether it will be used."""
+
+    summary: HotwordListSummary
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The options of the next upload."""
+
+    itn: bool
+    channels: str
+    lists: tuple[OfferedList, ...]
+
+
+def choices_for(session: Session, actor: Actor, user: User) -> Choices:
+    """The last choices. A list nobody decided about yet is chosen when it belongs to the person's department."""
+    kept: dict[str, Any] = user.preferences or {}
+    taken, left = set(kept.get("lists_on", ())), set(kept.get("lists_off", ()))
+    offered = tuple(
+        OfferedList(item, str(item.id) in taken or (item.preselected and str(item.id) not in left))
+        for item in lists_for(session, actor)
+    )
+    channels = kept.get("channels")
+    return Choices(kept.get("itn", True) is True, channels if channels in CHANNELS else "mix", offered)
+
+
+def remember(
+    session: Session, actor: Actor, user: User, *, itn: bool, channels: str, lists: Collection[uuid.UUID]
+) -> None:
+    """Keep the choices for the next visit. Ids of lists that are not this person's are forgotten.
+
+    Raises:
+        PortalError: INVALID_VALUE for unknown channels.
+    """
+    if channels not in CHANNELS:
+        raise PortalError("INVALID_VALUE", field="channels")
+    visible = [item.id for item in lists_for(session, actor)]
+    user.preferences = {
+        **(user.preferences or {}),
+        "itn": itn,
+        "channels": channels,
+        "lists_on": [str(item) for item in visible if item in lists],
+        "lists_off": [str(item) for item in visible if item not in lists],
+    }
+
+
+def dismissed(user: User) -> frozenset[str]:
+    """Ids of failed items that the person has put away from the workspace."""
+    return frozenset((user.preferences or {}).get("dismissed", ()))
+
+
+def dismiss(user: User, item_id: uuid.UUID) -> None:
+    """Put a failed item away from the workspace; it stays in the history."""
+    kept = [known for known in (user.preferences or {}).get("dismissed", ()) if known != str(item_id)]
+    user.preferences = {**(user.preferences or {}), "dismissed": [*kept, str(item_id)][-_DISMISSED_KEPT:]}
