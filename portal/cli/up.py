@@ -38,6 +38,7 @@ def up_command(
     overrides = {name: value for name, value in wanted.items() if value is not None}
     # the children read their settings themselves, and read these from the environment
     os.environ.update({f"PORTAL_{name.upper()}": str(value).lower() for name, value in overrides.items()})
+    os.umask(0o077)  # recordings, logs and the database are nobody else's business
     try:
         start_portal(load_settings(), Wishes(demo=demo, self_check=not no_self_check), say)
     except (StartFailed, SettingsError, RedisRefused, PortTaken, PermissionError) as error:

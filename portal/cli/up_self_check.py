@@ -9,30 +9,41 @@ import json
 import sys
 from typing import Any
 
+from portal.asr.audio import DecodeLimits
 from portal.asr.engine.client import EngineClient
 from portal.asr.pipeline import transcribe
-from portal.settings import MODELS_DIR, load_settings
+from portal.asr.types import TranscribeOptions
+from portal.settings import MODELS_DIR, Settings, load_settings
 
 SAMPLE = MODELS_DIR / "sample.wav"
 
 
-def sample_text() -> str:
+def sample_text(settings: Settings) -> str:
     """What the engine hears in the sample."""
-    settings = load_settings()
-    with EngineClient(settings.engine_socket) as engine:
-        return transcribe(SAMPLE, engine=engine).text
+    heard = transcribe(
+        SAMPLE,
+        TranscribeOptions(),
+        EngineClient(settings.engine_socket),
+        limits=DecodeLimits(),
+        on_progress=lambda _progress: None,
+        should_stop=lambda: False,
+    )
+    if heard.outcome != "text":
+        raise SystemExit(f"the engine heard nothing in {SAMPLE}: {heard.outcome}")
+    return heard.text
 
 
 def main(arguments: list[str]) -> dict[str, Any]:
     """Do the work; returns what the terminal shows."""
+    settings = load_settings()
     answer: dict[str, Any] = {}
     if "--no-text" not in arguments:
-        answer["text"] = sample_text()
+        answer["text"] = sample_text(settings)
     if "--demo" in arguments:
         from portal.app import create_app
         from portal.cli.demo import add_sample
 
-        app = create_app()
+        app = create_app(settings)
         with app.app_context():
             add_sample(app)
     return answer

@@ -55,16 +55,17 @@ def redis_plan(settings: Settings, server: str) -> Plan:
 
 def engine_plan(settings: Settings) -> Plan:
     """The one process that holds the models."""
-    uids = sorted({os.getuid(), *settings.engine_allowed_uids})
     argv = (
         *(sys.executable, "-m", "portal.asr.engine.server"),
         *("--socket", str(settings.engine_socket)),
         *("--asr", str(settings.asr_model)),
         *("--vad", str(settings.vad_model)),
         *("--punc", str(settings.punc_model)),
+        *("--installed", str(settings.installed_models_file)),
         *("--device", settings.engine_device),
-        *("--threads", str(settings.engine_threads or os.cpu_count() or 1)),
-        *(word for uid in uids for word in ("--allow-uid", str(uid))),
+        *("--threads", str(settings.engine_threads)),
+        *("--drain-s", "5"),  # the workers have ended before it is asked to
+        *("--allow-uid", str(os.getuid()), *(str(uid) for uid in settings.engine_allowed_uids)),
     )
     return Plan("engine", argv, ENGINE)
 
