@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import json
 import socket
-import subprocess
+from pathlib import Path
 
 from portal.settings import Settings, SettingsError
 
@@ -45,19 +44,43 @@ def refuse_open_plain_http(settings: Settings) -> None:
 
 
 def local_addresses() -> list[str]:
-    """Every IP address of this machine but link-local ones; loopback first."""
-    found = ["127.0.0.1", "::1"]
-    try:
-        done = subprocess.run(["ip", "-json", "address"], capture_output=True, check=True, timeout=5)
-        links = json.loads(done.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError):
-        links = []
-    for link in links:
-        found += [str(item["local"]) for item in link.get("addr_info", []) if "local" in item]
+    """Every IP address of this machine but link-local ones; loopback first. Asks no program and no network."""
+    found = [
+        "127.0.0.1",
+        "::1",
+        *_ipv4_addresses(Path("/proc/net/fib_trie")),
+        *_ipv6_addresses(Path("/proc/net/if_inet6")),
+    ]
     with contextlib.suppress(OSError):  # a host without an entry for its own name
         found += [str(item[4][0]) for item in socket.getaddrinfo(socket.gethostname(), None)]
     usable = [address for address in found if not ipaddress.ip_address(address.split("%")[0]).is_link_local]
     return list(dict.fromkeys(usable))
+
+
+def _ipv4_addresses(table: Path) -> list[str]:
+    """The kernel's routes list each own address as ``|-- 192.0.2.1`` above a line ``/32 host LOCAL``."""
+    found: list[str] = []
+    last = ""
+    try:
+        lines = table.read_text(encoding="ascii").splitlines()
+    except OSError:  # not Linux
+        return found
+    for line in lines:
+        words = line.split()
+        if words[0] == "|--":
+            last = words[1]
+        elif words[:3] == ["/32", "host", "LOCAL"]:
+            found.append(last)
+    return found
+
+
+def _ipv6_addresses(table: Path) -> list[str]:
+    """One interface address a line: 32 hexadecimal digits first."""
+    try:
+        lines = table.read_text(encoding="ascii").splitlines()
+    except OSError:  # not Linux, or no IPv6
+        return []
+    return [str(ipaddress.IPv6Address(int(line.split()[0], 16))) for line in lines]
 
 
 def in_brackets(host: str) -> str:
