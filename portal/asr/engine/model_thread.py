@@ -141,7 +141,11 @@ class ModelThread(threading.Thread):
             self.figures.oom_count += 1
             self._scheduler.budget.shrink()
         log("batch_failed", error=type(failure).__name__, segments=len(batch))
-        if len(batch) == 1:
+        if len(batch) == 1 and isinstance(failure, OutOfMemory) and not batch[0][2].retried:
+            # what the failed attempt held is free again
+            batch[0][2].retried = True
+            self._recognise(backend, batch)
+        elif len(batch) == 1:
             detail = "no memory for one segment" if isinstance(failure, OutOfMemory) else "the model failed"
             self._scheduler.fail(batch[0][0], "ENGINE_FAILED", detail)
         elif isinstance(failure, OutOfMemory):

@@ -1,0 +1,119 @@
+"""The wire: what is refused, and that nothing large is allocated for a lie."""
+
+from __future__ import annotations
+
+import json
+import struct
+import tracemalloc
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from portal.asr.engine.protocol import CLIENT_MESSAGES, ENGINE_MESSAGES, Decoder, Message, encode
+from portal.asr.errors import ProtocolError
+
+OPEN = {
+    "version": 1,
+    "lane": "file",
+    "hotwords": ["达摩院"],
+    "want_words": True,
+    "max_segment_ms": 30_000,
+    "end_silence_ms": 800,
+}
+
+
+def frame(header: bytes, body: bytes = b"") -> bytes:
+    return struct.pack(">II", len(header), len(body)) + header + body
+
+
+@given(st.binary(max_size=4_000).map(lambda raw: raw[: len(raw) // 2 * 2]), st.integers(1, 400))
+def test_a_message_survives_the_wire_in_pieces_of_any_size(body: bytes, step: int) -> None:
+    raw = encode(Message("open", OPEN), CLIENT_MESSAGES) + encode(Message("push", {}, body), CLIENT_MESSAGES)
+    decoder = Decoder(CLIENT_MESSAGES)
+    messages = [m for start in range(0, len(raw), step) for m in decoder.feed(raw[start : start + step])]
+    assert [(m.type, dict(m.fields), m.body) for m in messages] == [("open", OPEN, b""), ("push", {}, body)]
+
+
+@pytest.mark.parametrize(("header", "body"), [(2**31, 0), (2**32 - 1, 2**32 - 1), (2, 2**31), (1 << 20 | 1, 0), (0, 0)])
+def test_a_lying_length_is_refused_before_anything_is_kept(header: int, body: int) -> None:
+    decoder = Decoder(CLIENT_MESSAGES)
+    tracemalloc.start()
+    with pytest.raises(ProtocolError):
+        decoder.feed(struct.pack(">II", header, body))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100_000
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"\x80\x04\x95",
+        b"[]",
+        b'{"type":7}',
+        b'{"type":"exec"}',
+        b'{"type":"push","path":"/etc/passwd"}',
+        b'{"type":"open","url":"http://127.0.0.1/x.wav"}',
+        b'{"type":"status","version":NaN}',
+        b'{"type":"status","version":true}',
+        b'{"type":"status"}',
+        b"[" * 100_000,
+        json.dumps({"type": "open", **OPEN, "lane": "first"}).encode(),
+        json.dumps({"type": "open", **OPEN, "hotwords": "达摩院"}).encode(),
+        json.dumps({"type": "open", **OPEN, "hotwords": ["x"] * 1001}).encode(),
+        json.dumps({"type": "open", **OPEN, "max_segment_ms": 10**9}).encode(),
+        json.dumps({"type": "open", **OPEN, "trust_remote_code": True}).encode(),
+    ],
+)
+def test_a_header_outside_the_schema_is_refused(header: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        Decoder(CLIENT_MESSAGES).feed(frame(header))
+
+
+def test_bodies_belong_to_the_messages_that_carry_them() -> None:
+    for raw in (
+        frame(b'{"type":"finish"}', b"xx"),
+        frame(b'{"type":"push"}', b"odd"),
+        frame(b'{"type":"close"}', b"x"),
+    ):
+        with pytest.raises(ProtocolError):
+            Decoder(CLIENT_MESSAGES).feed(raw)
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=300))
+def test_random_bytes_never_raise_anything_else(data: bytes) -> None:
+    for schema in (CLIENT_MESSAGES, ENGINE_MESSAGES):
+        try:
+            Decoder(schema).feed(data)
+        except ProtocolError:
+            continue
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from(sorted(CLIENT_MESSAGES)),
+    st.dictionaries(st.sampled_from([*OPEN, "id", "bytes", "path"]), json_values, max_size=7),
+)
+def test_random_fields_are_accepted_only_as_the_schema_says(kind: str, fields: dict[str, object]) -> None:
+    raw = frame(json.dumps({"type": kind, **fields}).encode())
+    try:
+        [message] = Decoder(CLIENT_MESSAGES).feed(raw)
+    except ProtocolError:
+        return
+    assert message.fields.keys() == CLIENT_MESSAGES[kind].keys()
+
+
+def test_what_may_not_be_sent_is_refused_before_it_leaves() -> None:
+    with pytest.raises(ProtocolError):
+        encode(Message("segment", {"span": [5, 3], "words": []}), ENGINE_MESSAGES)
+    with pytest.raises(ProtocolError):
+        encode(Message("segment", {"span": [0, 3], "words": [["字", 0, 3, 1.5]]}), ENGINE_MESSAGES)
