@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from portal.asr.engine.client import EngineClient
+from portal.asr.engine.client import EngineClient, EngineRecording
 from portal.asr.engine.connection import is_allowed
 from portal.asr.engine.contract import RecordingOptions
 from portal.asr.engine.fake import SEGMENT_MS, expected_text, marker
 from portal.asr.errors import EngineFailed, EngineUnavailable, ProtocolError
+from portal.asr.types import Segment
 from tests.engine.support import Running, engine, recognise, text_of, wait_ready
 
 SECOND = 32_000
@@ -77,7 +78,7 @@ def test_poll_never_waits(fake: Running) -> None:
         assert recording.poll() == []
         recording.push(noise(30, 3))
         deadline = time.monotonic() + 5
-        got = []
+        got: list[Segment] = []
         while len(got) < 3 and time.monotonic() < deadline:
             got += recording.poll()
         assert len(got) == 3
@@ -175,16 +176,20 @@ def test_random_frames_leave_the_engine_standing(fake: Running) -> None:
     assert status.running_recordings == 0
 
 
+def flood(recording: EngineRecording) -> None:
+    for _ in range(30):
+        recording.push(noise(1, 1) * 60)
+    recording.finish()
+    list(recording.results())
+
+
 def test_more_samples_than_granted_end_the_recording(tmp_path: Path) -> None:
     with engine("fake", tmp_path, ["--rtf", "1"]) as running:
         wait_ready(running)
         with running.client.open(options=RecordingOptions()) as recording:
             recording._window = 1 << 40
             with pytest.raises((ProtocolError, EngineUnavailable)):
-                for _ in range(30):
-                    recording.push(noise(1, 1) * 60)
-                recording.finish()
-                list(recording.results())
+                flood(recording)
         assert running.client.status().ready
 
 
