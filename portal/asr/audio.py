@@ -120,6 +120,10 @@ class Decoding:
         parts = tuple(payload[i * size : (i + 1) * size] for i in range(expected))
         return PcmBlock(begin * 1000 // SAMPLE_RATE, parts)
 
+    def kill(self) -> None:
+        """End the child from another thread; whoever iterates gets MEDIA_DECODE_LIMIT and closes."""
+        self._process.kill()
+
     def close(self) -> None:
         """End the child, whatever it is doing. Safe to call twice."""
         self._done = True

@@ -91,7 +91,7 @@ def _check(
 
 
 def _safe_order(words: list[str]) -> tuple[list[str], list[str]]:
-    """Keep the order, but let no ``http…`` come first and no ``….txt`` last. Second: words for which no place is left."""
+    """Keep the order, but let no ``http…`` come first and no ``….txt`` last. Second: words without a place."""
     front = next((w for w in words if not _opens(w)), None)
     if front is None:
         return [], words

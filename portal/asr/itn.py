@@ -1,8 +1,8 @@
 """Spoken Chinese numbers become written ones (二零二五年三月十五号 → 2025年3月15日), and every word keeps its times.
 
-wetext (Apache-2.0) finds which stretches of a clause are numbers, dates, money; its own spelling (2025/03/15, ¥1234, 6.8km)
-is not how Chinese minutes are written, so only the numerals inside a stretch are replaced and the units stay as spoken.
-Idioms, approximate numbers and fractions stay in characters.
+wetext (Apache-2.0) finds which stretches of a clause are numbers, dates, money; its own spelling (2025/03/15, ¥1234,
+6.8km) is not how Chinese minutes are written, so only the numerals inside a stretch are replaced and the units stay as
+spoken. Idioms, approximate numbers and fractions stay in characters.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ A page that has these draws a three-hour recording without loading it.
 from __future__ import annotations
 
 import array
+import itertools
 
 from portal.asr.types import SAMPLE_RATE
 
@@ -37,7 +38,7 @@ class PeakCollector:
         if len(peaks) <= max_points:
             return peaks
         edges = [i * len(peaks) // max_points for i in range(max_points + 1)]
-        return bytes(max(peaks[a:b]) for a, b in zip(edges, edges[1:], strict=False))
+        return bytes(max(peaks[a:b]) for a, b in itertools.pairwise(edges))
 
 
 def _peak(samples: array.array[int]) -> int:

@@ -46,12 +46,7 @@ class Channel:
         while len(data) < count:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([stream], [], [], left)[0]:
-                raise MediaError(
-                    "MEDIA_DECODE_LIMIT",
-                    "the decoder gave no sound for too long",
-                    bound="time",
-                    limit=f"{self._stall:g} s",
-                )
+                raise _limit("time", f"{self._stall:g} s")
             part = stream.read(min(count - len(data), 1 << 16))
             if not part:
                 raise self._death()
@@ -65,9 +60,7 @@ class Channel:
         except subprocess.TimeoutExpired:
             return MediaError("MEDIA_DAMAGED", "the decoder closed its output")
         if -status in _CPU_SIGNALS:
-            return MediaError(
-                "MEDIA_DECODE_LIMIT", f"the decoder was stopped by signal {-status}", bound="cpu", limit="CPU"
-            )
+            return _limit("cpu", "CPU")
         return MediaError("MEDIA_DAMAGED", f"the decoder ended with status {status}")
 
     def close(self) -> None:
@@ -79,10 +72,15 @@ class Channel:
             self._process.stdout.close()
 
 
+def _limit(bound: str, limit: str) -> MediaError:
+    return MediaError("MEDIA_DECODE_LIMIT", f"the decoder reached its limit of {bound}", bound=bound, limit=limit)
+
+
 def _reported(header: dict[str, Any]) -> MediaError:
     code, params = header.get("code"), header.get("params")
-    known = (
-        {str(k): v for k, v in params.items() if isinstance(v, int | float | str)} if isinstance(params, dict) else {}
-    )
-    known = {k: v for k, v in known.items() if k.isidentifier() and k not in ("code", "detail")}
+    known = {
+        str(key): value
+        for key, value in (params.items() if isinstance(params, dict) else ())
+        if isinstance(value, int | float | str) and str(key).isidentifier() and key not in ("code", "detail")
+    }
     return MediaError(code if code in _CODES else "MEDIA_DAMAGED", str(header.get("detail", ""))[:200], **known)
