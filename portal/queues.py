@@ -88,14 +88,14 @@ def ring(settings: Settings, transcription_id: uuid.UUID) -> bool:
     return ring_many(settings, [transcription_id]) == 1
 
 
-def ring_many(settings: Settings, transcription_ids: Iterable[uuid.UUID]) -> int:
+def ring_many(settings: Settings, transcription_ids: Iterable[uuid.UUID], *, timeout_s: float = RING_TIMEOUT_S) -> int:
     """Ring for several, in order; how many were heard (all or none)."""
     ids = list(transcription_ids)
     url = settings.effective_redis_url
     if not ids or _breaker.is_open(url):
         return 0
     try:
-        with quick_connection(settings) as connection:
+        with quick_connection(settings, timeout_s) as connection:
             queue_on(connection).enqueue_many(
                 [
                     Queue.prepare_data(

@@ -75,18 +75,23 @@ def claim(session: Session, worker: str, lease_seconds: int) -> Claim | None:
     return None
 
 
-def renew(session: Session, held: Claim, *, done_ms: int, latest_text: str | None) -> Renewal:
+def renew(
+    session: Session, held: Claim, *, done_ms: int, latest_text: str | None, audio_ms: int | None = None
+) -> Renewal:
     """Lengthen the lease and show the progress.
 
     Args:
         done_ms: audio recognised so far, ms.
+        audio_ms: the recording's length as known by now (ms); None keeps what is known.
         latest_text: the newest words, shown to the owner while it runs.
     """
-    values = {
+    values: dict[str, Any] = {
         "lease_until": db_now(session) + timedelta(seconds=held.lease_seconds),
         "done_ms": done_ms,
         "latest_text": None if latest_text is None else latest_text[-400:],
     }
+    if audio_ms is not None:
+        values["audio_ms"] = audio_ms
     if not move(session, held.transcription_id, [State.RUNNING], values, token=held.token):
         return Renewal(mine=False, cancel=False)
     return watch(session, held)
@@ -176,6 +181,13 @@ def discard(session: Session, actor: Actor, held: Claim) -> None:
         object_id=held.transcription_id,
         detail={"attempt": held.attempt},
     )
+
+
+def has_expired(session: Session) -> bool:
+    """Whether there is anything for ``take_back_expired``; writes nothing."""
+    row = Transcription
+    query = sa.select(row.id).where(row.state == State.RUNNING.value, row.lease_until < db_now(session))
+    return session.execute(query.limit(1)).first() is not None
 
 
 def take_back_expired(session: Session, actor: Actor, limit: int = 100) -> list[uuid.UUID]:
