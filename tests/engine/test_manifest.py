@@ -250,7 +250,7 @@ def audit_rows() -> list[tuple[str, str, str]]:
     with session_factory(bound)() as session:
         rows = session.execute(sa.select(AuditEvent.action, AuditEvent.result, AuditEvent.object_id)).all()
     bound.dispose()
-    return [(row[0], row[1], row[2]) for row in rows]
+    return [(row[0], row[1], str(row[2])) for row in rows]
 
 
 def test_adding_shows_asks_records_and_is_audited(model: Path, instance: Path) -> None:

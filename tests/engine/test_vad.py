@@ -1,7 +1,8 @@
-"""Voice activity: the same decisions as FunASR's state machine, whatever the pieces; long speech cut where it is quiet."""
+"""Voice activity: the decisions of FunASR's state machine, whatever the pieces; long speech cut where it is quiet."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ def test_spans_do_not_depend_on_the_pieces(seed: int, step: int, end_silence: in
     whole = spans(len(silence))
     assert spans(step) == whole
     assert all(0 < end - begin <= longest // 10 for begin, end in whole)
-    assert all(first[1] <= second[0] for first, second in zip(whole, whole[1:], strict=False))
+    assert all(first[1] <= second[0] for first, second in pairwise(whole))
 
 
 def test_long_speech_is_cut_in_its_quietest_moment() -> None:

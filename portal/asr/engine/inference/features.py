@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import kaldi_native_fbank as knf
 import numpy as np
 import numpy.typing as npt
-import torch
-from funasr.frontends.wav_frontend import load_cmvn
-from funasr.utils.fbank import fbank
 
 from portal.asr.errors import ModelError
 
@@ -39,7 +38,7 @@ class FrontendSettings:
         for name, value in expected.items():
             if conf.get(name, value) != value:
                 raise ModelError("MODEL_FAMILY_REFUSED", f"frontend_conf.{name} is not {value}", family=name)
-        cmvn = None if cmvn_file is None else load_cmvn(str(cmvn_file)).numpy()
+        cmvn = None if cmvn_file is None else read_cmvn(cmvn_file)
         return cls(int(conf.get("lfr_m", 1)), int(conf.get("lfr_n", 1)), cmvn)
 
     def join(self, frames: Floats) -> Floats:
@@ -69,19 +68,40 @@ class FbankStream:
             return np.zeros((0, MELS), dtype=np.float32), samples[:0]
         used = samples[: (count - 1) * HOP_SAMPLES + FRAME_SAMPLES]
         # FunASR feeds samples/32768*32768: exactly the integers
-        waveform = torch.from_numpy(used.astype(np.float32))[None, :]
-        frames = fbank(
-            waveform,
-            num_mel_bins=MELS,
-            frame_length=25,
-            frame_shift=10,
-            dither=0.0,
-            energy_floor=0.0,
-            window_type="hamming",
-            sample_frequency=16000,
-            snip_edges=True,
-        )
-        return frames.numpy().astype(np.float32, copy=False), used
+        bank = knf.OnlineFbank(_options())
+        bank.accept_waveform(16_000.0, used.astype(np.float32))
+        bank.input_finished()
+        frames: Floats = np.stack([bank.get_frame(number) for number in range(bank.num_frames_ready)])
+        return frames, used
+
+
+def _options() -> Any:
+    """Kaldi filter banks as FunASR's frontends compute them, without the random dither."""
+    options = knf.FbankOptions()
+    frame, mel = options.frame_opts, options.mel_opts
+    frame.samp_freq, frame.frame_length_ms, frame.frame_shift_ms = 16_000.0, 25.0, 10.0
+    frame.dither, frame.snip_edges, frame.window_type = 0.0, True, "hamming"
+    frame.preemph_coeff, frame.remove_dc_offset, frame.round_to_power_of_two = 0.97, True, True
+    mel.num_bins, mel.low_freq, mel.high_freq = MELS, 20.0, 0.0
+    options.energy_floor = 0.0
+    options.raw_energy, options.use_energy = True, False
+    options.use_log_fbank, options.use_power, options.htk_compat = True, True, False
+    return options
+
+
+def read_cmvn(path: Path) -> Floats:
+    """Shift and scale, (2, dimensions), from Kaldi's text form. Raises ModelError(MODEL_ALTERED) for another file."""
+    rows: dict[str, list[str]] = {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for line, following in itertools.pairwise(lines):
+        kind = line.split()[:1]
+        values = following.split()
+        if kind in (["<AddShift>"], ["<Rescale>"]) and values[:1] == ["<LearnRateCoef>"]:
+            rows[kind[0]] = values[3:-1]
+    try:
+        return np.asarray([rows["<AddShift>"], rows["<Rescale>"]], dtype=np.float32)
+    except (KeyError, ValueError):
+        raise ModelError("MODEL_ALTERED", f"{path} holds no shift and scale", file=path.name) from None
 
 
 class FrameBuffer:

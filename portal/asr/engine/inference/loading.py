@@ -7,8 +7,10 @@ loaded with ``weights_only``.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
+import io
 import json
 import logging
 import sys
@@ -31,6 +33,7 @@ _MODULES: Final = (
     "funasr.models.bicif_paraformer.model",
     "funasr.models.seaco_paraformer.model",
     "funasr.models.fsmn_vad_streaming.encoder",
+    "funasr.models.fsmn_vad_streaming.model",
     "funasr.models.ct_transformer.model",
 )
 _TRAINING_ONLY: Final = ("specaug", "specaug_conf", "normalize", "normalize_conf", "frontend", "frontend_conf")
@@ -64,8 +67,10 @@ def import_funasr() -> Any:
         sys.modules["funasr"] = package
     # FunASR logs hotwords and paths at INFO through the root logger
     logging.getLogger().setLevel(max(logging.getLogger().level, logging.WARNING))
-    for name in _MODULES:
-        importlib.import_module(name)
+    # it also prints advice on decoders that are never used here
+    with contextlib.redirect_stdout(io.StringIO()):
+        for name in _MODULES:
+            importlib.import_module(name)
     return importlib.import_module("funasr.register").tables
 
 
