@@ -101,7 +101,7 @@ def ring_many(settings: Settings, transcription_ids: Iterable[uuid.UUID], *, tim
                     Queue.prepare_data(
                         JOB,
                         args=[str(item)],
-                        job_id=f"{item}.{uuid.uuid4().hex[:12]}",
+                        job_id=f"{item}_{uuid.uuid4().hex[:12]}",
                         timeout=JOB_TIMEOUT_S,
                         result_ttl=0,
                         failure_ttl=3600,
@@ -110,7 +110,7 @@ def ring_many(settings: Settings, transcription_ids: Iterable[uuid.UUID], *, tim
                     for item in ids
                 ]
             )
-    except (RedisError, OSError) as error:
+    except Exception as error:  # the row is committed: whatever is wrong with the bell, the person must not see it
         if _breaker.failed(url):
             log.warning("Redis is away (%s); housekeeping will ring again", type(error).__name__)
         return 0
@@ -128,7 +128,7 @@ def rung(settings: Settings) -> set[uuid.UUID] | None:
     found = set()
     for name in names:
         try:
-            found.add(uuid.UUID(name.split(".")[0]))
+            found.add(uuid.UUID(name.split("_")[0]))
         except ValueError:
             continue
     return found

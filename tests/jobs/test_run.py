@@ -1,0 +1,67 @@
+"""A transcription from the ring to its text, with real processes."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from portal.asr.engine.fake import expected_text
+from portal.models import Transcription
+from tests.support.sounds import pcm, wav
+from tests.support.workplace import Workplace
+
+pytestmark = [pytest.mark.redis, pytest.mark.processes]
+
+
+def test_a_ring_leads_to_the_text_of_that_very_sound(any_place: Workplace) -> None:
+    place = any_place
+    place.start_engine()
+    place.start_worker()
+    first = place.submit(place.world.lin, 1.0, seed=1)
+    second = place.submit(place.world.zhao, 2.0, seed=2)
+    place.until_state(first, "done")
+    place.until_state(second, "done")
+    for item, seconds, seed in ((first, 1.0, 1), (second, 2.0, 2)):
+        row, texts = place.row(item), place.texts(item)
+        assert len(texts) == 1
+        assert set(expected_text(pcm(seconds, seed))) >= set(texts[0].excerpt) - set("，。？、")
+        assert (row.audio_ms, row.done_ms, row.attempt) == (seconds * 1000, seconds * 1000, 1)
+        assert row.model is not None
+        assert row.lease_token is None
+        assert place.audited(item) == ["transcription.start", "transcription.finish"]
+        assert place.store.read_peaks(row.recording_id)
+
+
+def test_without_a_ring_the_next_claim_finds_the_row(place: Workplace) -> None:
+    place.start_engine()
+    place.submit(place.world.lin, seed=1)
+    place.redis.flush()
+    place.start_worker()
+    rung = place.submit(place.world.wang, seed=2)
+    place.until_state(rung, "done")
+    with place.sessions() as session:
+        assert {row.state for row in session.scalars(sa.select(Transcription))} == {"done"}
+
+
+def test_silence_and_damage_end_with_their_own_codes(place: Workplace) -> None:
+    place.start_engine()
+    place.start_worker()
+    silent = place.submit(place.world.lin, content=wav(samples=bytes(64_000)))
+    text = place.submit(place.world.lin, content="这是一份文字".encode() * 100)
+    empty = place.submit(place.world.lin, content=b"")
+    place.until_state(silent, "no_speech")
+    place.until_state(text, "failed")
+    place.until_state(empty, "failed")
+    assert place.row(silent).error_code == "NO_SPEECH"
+    assert place.row(text).error_code == "MEDIA_NOT_AUDIO"
+    assert place.row(empty).error_code == "MEDIA_EMPTY"
+    assert place.texts(silent) == []
+
+
+def test_a_missing_file_is_said(place: Workplace) -> None:
+    item = place.submit(place.world.lin)
+    place.store.erase(place.row(item).recording_id)
+    place.start_engine()
+    place.start_worker()
+    place.until_state(item, "failed")
+    assert place.row(item).error_code == "FILE_MISSING"
