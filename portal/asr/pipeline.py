@@ -13,7 +13,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from types import TracebackType
 from typing import Literal, Protocol, Self
 
 from portal.asr.audio import DecodeLimits, Decoding, PcmBlock, decode
@@ -84,7 +83,9 @@ def transcribe(
     should_stop: Callable[[], bool],
     on_peaks: Callable[[PeakCollector], None] | None = None,
 ) -> Transcription:
-    """Transcribe ``source`` (a path, or an open descriptor). Callbacks run in the calling thread; ``on_peaks`` once, before the result.
+    """Transcribe ``source``: a path, or an open descriptor.
+
+    Callbacks run in the calling thread; ``on_peaks`` once, before the result.
 
     No speech, or none recognised, is a result with an ``outcome`` of its own, not an error.
     Raises MediaError for the recording, EngineUnavailable, EngineBusy or EngineFailed for the engine, Cancelled when

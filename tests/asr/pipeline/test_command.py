@@ -1,0 +1,103 @@
+"""``portal transcribe`` with the fake engine: formats, errors in one sentence, no engine left behind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from portal.asr.engine.client import EngineClient
+from portal.asr.errors import EngineUnavailable
+from portal.cli.transcribe import transcribe_command
+from tests.asr.audio import corpus
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineClient]:
+    """The fake engine at the place where the settings of ``tmp_path`` look for one."""
+    monkeypatch.setenv("PORTAL_INSTANCE", str(tmp_path / "instance"))
+    run = tmp_path / "instance" / "run"
+    run.mkdir(parents=True, mode=0o700)
+    socket = run / "engine.sock"
+    process = subprocess.Popen([sys.executable, "-m", "portal.asr.engine.fake", "--socket", str(socket)])
+    client = EngineClient(socket)
+    for _ in range(200):
+        try:
+            if client.status().ready:
+                break
+        except EngineUnavailable:
+            time.sleep(0.05)
+    yield client
+    process.terminate()
+    process.wait(20)
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(transcribe_command, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    path = tmp_path / "会议 录音.wav"
+    path.write_bytes(corpus.wav_tone(12))
+    return path
+
+
+def test_every_format(engine: EngineClient, recording: Path, tmp_path: Path) -> None:
+    value = json.loads(call(recording, "--format", "json").stdout)
+    assert set(value) >= {"text", "audio_seconds", "model", "sentences"}
+    assert value["audio_seconds"] == 12.0
+    assert value["text"] == "".join(s["text"] for s in value["sentences"])
+    assert set(value["sentences"][0]) >= {"text", "begin_ms", "end_ms", "speaker", "channel", "confidence", "words"}
+    assert set(value["sentences"][0]["words"][0]) == {"text", "begin_ms", "end_ms", "confidence"}
+    assert call(recording).stdout.strip() == value["text"]
+    assert call(recording, "--format", "srt").stdout.startswith("1\n00:00:00,")
+    assert call(recording, "--format", "vtt").stdout.startswith("WEBVTT\n")
+    folder = tmp_path / "out"
+    for expected in ("会议 录音.srt", "会议 录音-2.srt"):
+        assert call(recording, "--format", "srt", "--output", folder).exit_code == 0
+        assert (folder / expected).read_text("utf-8").startswith("1\n")
+
+
+def test_errors_are_one_sentence_each_and_the_others_go_on(
+    engine: EngineClient, recording: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "bad\x1b[31m.mp3"
+    text.write_text("不是录音" * 100)
+    silent = tmp_path / "silent.wav"
+    silent.write_bytes(corpus.wav_bytes(bytes(64_000)))
+    result = call(text, tmp_path / "missing.wav", silent, recording)
+    assert result.exit_code == 1
+    assert "Traceback" not in result.stderr
+    assert "\x1b" not in result.stderr
+    lines = result.stderr.splitlines()
+    assert len(lines) == 3
+    assert "MEDIA_NOT_AUDIO" in lines[0]
+    assert "missing.wav" in lines[1]
+    assert "NO_SPEECH" in lines[2]
+    assert result.stdout.strip()
+
+
+def test_hotwords_are_cleaned_and_the_rest_named(engine: EngineClient, recording: Path) -> None:
+    result = call(recording, "--hotword", "达摩院,GPU", "--hotword", "http://x/")
+    assert result.exit_code == 0
+    assert "http://x/" in result.stderr
+    assert "达摩院" not in result.stderr
+
+
+def test_without_models_the_private_engine_says_what_to_do(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTAL_INSTANCE", str(tmp_path / "instance"))
+    for role in ("ASR", "VAD", "PUNC"):
+        monkeypatch.setenv(f"PORTAL_{role}_MODEL", str(tmp_path / "nothing"))
+    result = call(recording)
+    assert result.exit_code == 1
+    assert "ENGINE_NOT_STARTED" in result.stderr
+    assert "Traceback" not in result.stderr
