@@ -145,8 +145,12 @@ def gpu() -> Check:
 
 def instance(folder: Path) -> Check:
     """Whether the instance folder can be written and is private."""
+    if not folder.exists():
+        parent = next(path for path in folder.absolute().parents if path.exists())
+        if parent.is_dir() and os.access(parent, os.W_OK):
+            return good("instance", f"{folder}, made at the first start")
+        return bad("instance", f"{folder} cannot be made in {parent}", f"Make {folder} for the portal's user.")
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

@@ -76,8 +76,9 @@ def server_certificate(settings: Settings, say: Say) -> tuple[Path | None, Path 
         return None, None
     from portal.supervisor import tls
 
-    names = tls.wanted_names([*settings.tls_names, settings.host], addresses.local_addresses())
-    files = tls.ensure(settings.instance / "tls", [name for name in names if not addresses.is_any(name)])
+    hosts = () if addresses.is_any(settings.host) else (settings.host,)
+    names = tls.wanted_names([*settings.tls_names, *hosts], addresses.local_addresses())
+    files = tls.ensure(settings.instance / "tls", names)
     if files.renewed:
         say(f"Made a server certificate for {', '.join(names)}")
     say(f"Browsers must trust this authority once: {files.authority}")
