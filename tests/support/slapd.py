@@ -24,7 +24,7 @@ _CONFIG = """\
 dn: cn=config
 objectClass: olcGlobal
 cn: config
-olcAllows: bind_anon_cred
+olcAllows: bind_anon_cred bind_anon_dn
 olcLogLevel: stats
 olcTLSCACertificateFile: {dir}/ca.crt
 olcTLSCertificateFile: {dir}/server.crt
@@ -111,10 +111,15 @@ class Slapd:
         """The CA that signed the server's certificate."""
         return self.folder / "ca.crt"
 
-    def root(self) -> Connection:
+    @contextmanager
+    def root(self) -> Iterator[Connection]:
         """A connection that may change entries."""
         server = Server("127.0.0.1", port=self.port, get_info="NO_INFO")
-        return Connection(server, ROOT_DN, ROOT_PASSWORD, auto_bind=True, client_strategy=SAFE_SYNC)
+        connection = Connection(server, ROOT_DN, ROOT_PASSWORD, auto_bind=True, client_strategy=SAFE_SYNC)
+        try:
+            yield connection
+        finally:
+            connection.unbind()
 
     def add(self, values: dict[str, Any]) -> None:
         """Add a person."""

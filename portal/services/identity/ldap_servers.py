@@ -163,8 +163,11 @@ def reason_of(error: Exception) -> str:
 
 
 def close(connection: Connection) -> None:
-    """Leave the server; a connection that is already broken is no news."""
+    """Leave the server. ldap3 keeps the socket of a connection that broke while opening: it is closed here."""
     try:
         connection.unbind()
     except (LDAPException, OSError):
         log.debug("unbind failed", exc_info=True)
+    finally:
+        if connection.socket is not None:
+            connection.socket.close()

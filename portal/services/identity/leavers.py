@@ -72,7 +72,7 @@ def _apply(session: Session, actor: Actor, guid: str, person: DirectoryPerson | 
     if person is not None and not person.disabled:
         accounts.upsert_from_directory(session, actor, person)
         return 0
-    user = session.scalars(sa.select(User).where(User.directory_guid == guid).with_for_update()).one()
+    user = session.scalars(sa.select(User).where(User.directory_guid == guid).with_for_update(of=User)).one()
     user.directory_checked_at = utcnow()
     if user.disabled_at is not None:
         return 0

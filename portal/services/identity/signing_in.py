@@ -182,7 +182,7 @@ def _account(session: Session, attempt: Attempt, person: DirectoryPerson | None,
     if person is not None:
         actor = anonymous_actor(person.login, address=attempt.address, request_id=attempt.request_id)
         return accounts.upsert_from_directory(session, actor, person)
-    return session.scalars(sa.select(User).where(User.id == local_id).with_for_update()).one()
+    return session.scalars(sa.select(User).where(User.id == local_id).with_for_update(of=User)).one()
 
 
 def _start(session: Session, settings: Settings, user: User, who: Actor, attempt: Attempt) -> SignedIn:
