@@ -1,7 +1,8 @@
-"""The administrator's pages."""
+"""The administrator's pages, one module per page."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+from portal.views.admin import departments, engine, hotwords, jobs, overview, people, settings
+from portal.views.admin.blueprint import bp
 
-bp = Blueprint("admin", __name__, url_prefix="/admin")
+__all__ = ["bp", "departments", "engine", "hotwords", "jobs", "overview", "people", "settings"]
