@@ -8,7 +8,18 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from portal import views
 from portal.db import configure_engine, db, engine_options
-from portal.http import error_pages, guards, headers, language, layout, request_ids, signed_in, transactions, wording
+from portal.http import (
+    error_pages,
+    guards,
+    headers,
+    highlight,
+    language,
+    layout,
+    request_ids,
+    signed_in,
+    transactions,
+    wording,
+)
 from portal.logs import configure_logging
 from portal.services.audit import load_audit_key
 from portal.settings import Settings, load_settings
@@ -38,6 +49,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     language.init_app(app)
     layout.init_app(app)
     wording.init_app(app)
+    highlight.init_app(app)
     error_pages.init_app(app)
     transactions.init_app(app)
     views.init_app(app)

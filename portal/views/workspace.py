@@ -1,7 +1,100 @@
-"""Pages of the wing workspace."""
+"""The first page of an everyday person: hand recordings over, see what runs, open what was finished last."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+import uuid
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Response, current_app, redirect, render_template, request
+
+from portal.db import db, utcnow
+from portal.http.guards import requires
+from portal.http.people import current_actor, current_person
+from portal.http.redirects import home_for
+from portal.http.wording import greeting
+from portal.models import Role
+from portal.services.identity.permissions import Permission
+from portal.services.recognition import progress
+from portal.services.recordings import choices, uploads
+from portal.services.transcripts.search import recent
+from portal.settings import Settings
 
 bp = Blueprint("workspace", __name__)
+
+
+def _settings() -> Settings:
+    settings = current_app.config["PORTAL_SETTINGS"]
+    assert isinstance(settings, Settings)
+    return settings
+
+
+def _now() -> datetime:
+    return utcnow().astimezone(ZoneInfo(_settings().timezone))
+
+
+def _live() -> dict[str, Any]:
+    session, actor, person = db.session(), current_actor(), current_person()
+    put_away = choices.dismissed(person)
+    items = [item for item in progress.items_for(session, actor) if str(item.transcription_id) not in put_away]
+    arriving = [row for row in uploads.recent_for(session, actor) if str(row.id) not in put_away]
+    return {"items": items, "uploads": arriving, "recent": recent(session, actor)}
+
+
+@bp.get("/")
+@requires(Permission.SIGNED_IN, reads=True)
+def index() -> Any:
+    """The workspace; administrators and auditors are sent to their own first page."""
+    person = current_person()
+    if person.role != Role.STAFF.value:
+        return redirect(home_for(person.role))
+    return render_template(
+        "workspace/index.html",
+        greeting=greeting(_now()),
+        person=person,
+        choices=choices.choices_for(db.session(), current_actor(), person),
+        limit_bytes=_settings().upload_max_bytes,
+        chunk_bytes=_settings().upload_chunk_bytes,
+        form_bytes=_settings().upload_chunk_bytes,
+        max_hours=_settings().recording_max_hours,
+        **_live(),
+    )
+
+
+@bp.get("/work/items")
+@requires(Permission.TRANSCRIBE, reads=True)
+def items() -> str:
+    """What runs and what was finished last, for the page to bring itself up to date."""
+    return render_template("workspace/_live.html", **_live())
+
+
+@bp.post("/work/options")
+@requires(Permission.TRANSCRIBE)
+def remember_options() -> Response:
+    """Keep the chosen options for the next visit."""
+    lists = {found for text in request.form.getlist("hotword_lists") if (found := _uuid(text)) is not None}
+    choices.remember(
+        db.session(),
+        current_actor(),
+        current_person(),
+        itn=request.form.get("itn") == "1",
+        channels=request.form.get("channels", "mix"),
+        lists=lists,
+    )
+    return Response(status=204)
+
+
+@bp.post("/work/items/<uuid:item_id>/dismiss")
+@requires(Permission.TRANSCRIBE)
+def dismiss(item_id: uuid.UUID) -> Any:
+    """Put a failed item away; it stays in the history."""
+    choices.dismiss(current_person(), item_id)
+    return redirect("/", 303)
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None

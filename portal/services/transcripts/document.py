@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from portal.asr.sentences import join
 from portal.models import TranscriptSentence
 
 UNSURE_BELOW = 0.6
@@ -82,7 +83,7 @@ def _shown(row: TranscriptSentence, before: str) -> ShownSentence:
     flat: list[int] = []
     for place in places:
         flat += (place.start, place.length, place.begin_ms - row.begin_ms, place.end_ms - row.begin_ms)
-    gap = " " if before[-1:].isascii() and before and row.text[:1].isascii() else ""
+    gap = join(before, row.text)[len(before) : -len(row.text) or None]
     return ShownSentence(row.position, row.begin_ms, row.end_ms, _pieces(row.text, places), tuple(flat), gap)
 
 
