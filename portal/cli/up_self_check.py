@@ -73,7 +73,9 @@ def main(arguments: list[str]) -> dict[str, Any]:
     settings = load_settings()
     answer: dict[str, Any] = {}
     if "--no-text" not in arguments:
+        begun = time.monotonic()
         answer["text"] = sample_text(settings)
+        answer["seconds"] = round(time.monotonic() - begun, 1)
     if "--demo" in arguments:
         add_to_history(settings)
     return answer
