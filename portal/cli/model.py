@@ -13,7 +13,7 @@ import click
 
 from portal.asr.engine.manifest import Installed, Manifest, Registry, inspect, manifest_for, verify
 from portal.asr.errors import ModelError
-from portal.db import create_engine, session_factory
+from portal.db import create_engine, session_factory, upgrade
 from portal.services.audit import Action, load_audit_key, record
 from portal.services.identity.actor import Actor
 from portal.settings import Settings, load_settings
@@ -80,6 +80,7 @@ def verify_models() -> None:
 
 def _record(settings: Settings, registry: Registry, folder: Path, manifest: Manifest) -> None:
     """Write the audit row and the registry together: without the row nothing is recorded."""
+    upgrade(settings)  # models may be added before the portal ever ran
     load_audit_key(settings.instance)
     engine = create_engine(settings)
     try:

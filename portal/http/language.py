@@ -39,14 +39,14 @@ def clock(ms: int | None) -> str:
 
 
 def size(count: int | None) -> str:
-    """Bytes with a unit (1 MB = 1,000,000 bytes, as file managers on phones show them)."""
+    """Bytes with a unit (1 MB = 1,048,576 bytes, as the file managers of office computers show them)."""
     if count is None:
         return "–"
     value = float(count)
     for unit in ("B", "KB", "MB", "GB", "TB"):
-        if value < 1000 or unit == "TB":
+        if value < 1024 or unit == "TB":
             return f"{value:.0f} {unit}" if unit in ("B", "KB") or value >= 100 else f"{value:.1f} {unit}"
-        value /= 1000
+        value /= 1024
     raise AssertionError
 
 
