@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,9 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from portal.asr.engine.contract import RecordingOptions
-from portal.asr.types import Segment
+from portal.asr.engine.manifest import manifest_for, verify
+from portal.asr.types import ModelInfo, Segment
 from tests.engine.support import REPOSITORY, Running, engine, recognise, text_of, wait_ready
 
 pytestmark = pytest.mark.models
@@ -202,3 +205,63 @@ def test_sigterm_with_the_real_models(model_arguments: list[str], tmp_path: Path
             running.process.terminate()
             assert text_of(list(recording.results()))
         assert running.process.wait(20) == 0
+
+
+@pytest.mark.parametrize("family", ["BiCifParaformer", "Paraformer"])
+def test_the_other_families_equal_funasr(
+    family: str, models: Path, utterances: list[np.ndarray], tmp_path: Path
+) -> None:
+    """The same weights under the configuration of the families without hotwords."""
+    folder = tmp_path / "model"
+    shutil.copytree(models / "seaco", folder)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["model"] = family
+    for name in ("seaco_decoder", "seaco_decoder_conf"):
+        del config[name]
+    if family == "Paraformer":
+        config["predictor"] = "CifPredictorV2"
+        kept = ("idim", "threshold", "l_order", "r_order", "tail_threshold")
+        config["predictor_conf"] = {name: config["predictor_conf"][name] for name in kept}
+    (folder / "config.yaml").chmod(0o600)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    engine_models = in_process(folder, models)
+    assert engine_models.capabilities == {"punctuation"} | ({"word_times"} if family == "BiCifParaformer" else set())
+    reference = auto_model(folder)
+    stream = engine_models.open_stream(RecordingOptions())
+    speech = stream.feed(np.concatenate(utterances).tobytes(), True)
+    for found, words in zip(speech, engine_models.recognise([s.features for s in speech], ()), strict=True):
+        assert words is not None
+        samples = np.concatenate(utterances)[found.begin_ms * 16 : found.end_ms * 16]
+        with contextlib.redirect_stdout(io.StringIO()):
+            [result] = reference.generate(input=samples.astype(np.float32) / 32768.0)
+        assert "".join(word.text for word in words) == result["text"].replace(" ", "")
+
+
+def in_process(asr: Path, models: Path, device: str = "cpu") -> Any:
+    """The models in this process."""
+    from portal.asr.engine.inference.models import FunasrModels
+
+    info = ModelInfo("test", "", "", "")
+    return FunasrModels(asr, models / "vad", models / "punc", device=device, threads=1, model=info)
+
+
+def test_a_gpu_writes_what_the_cpu_writes(models: Path, utterances: list[np.ndarray]) -> None:
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU here")
+    written = []
+    for device in ("cpu", "cuda"):
+        engine_models = in_process(models / "seaco", models, device)
+        speech = engine_models.open_stream(RecordingOptions()).feed(np.concatenate(utterances).tobytes(), True)
+        results = engine_models.recognise([s.features for s in speech], ("数据仓库",))
+        written.append([[(w.text, w.begin_ms, w.end_ms) for w in words or ()] for words in results])
+    assert written[0] == written[1]
+
+
+def test_the_shipped_models_are_the_recorded_ones(models: Path) -> None:
+    if not (models / "manifest.json").exists():
+        pytest.skip("these models have no shipped manifest")
+    for kind, role in (("seaco", "asr"), ("vad", "vad"), ("punc", "punc")):
+        manifest = manifest_for(models / kind, None)
+        assert (manifest.role, manifest.demo) == (role, True)
+        verify(models / kind, manifest)

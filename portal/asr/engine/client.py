@@ -7,6 +7,7 @@ the engine has to say while it waits for room: it cannot deadlock against result
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import time
@@ -97,6 +98,9 @@ class _Wire:
             return
 
     def close(self) -> None:
+        # closing alone would not wake another thread that waits for this socket
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
 

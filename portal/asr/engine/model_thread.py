@@ -97,6 +97,8 @@ class ModelThread(threading.Thread):
         match turn:
             case Call():
                 turn.run()
+                # the answer to "how much memory now" must not be the one from before
+                self._refreshed = 0.0
             case Listen():
                 self._listen(backend, turn)
             case Recognise():

@@ -7,6 +7,7 @@ twenty; here every text that waits takes its step in the same forward pass, with
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import re
 import tempfile
@@ -114,8 +115,9 @@ class Punctuator:
         self._marks = ["" if mark in ("_", "<unk>") else mark for mark in loaded.model.punc_list]
         self._numbers = {token: number for number, token in enumerate(loaded.tokens)}
         self._unknown = self._numbers["<unk>"]
-        dictionary = loaded.directory / "jieba_usr_dict"
-        self._cutter = _dictionary_cutter(dictionary) if dictionary.exists() else None
+        self._cutter = (
+            _dictionary_cutter(loaded.directory / "jieba_usr_dict") if _reads_words(loaded.directory) else None
+        )
 
     def begin(self, words: Sequence[str]) -> PunctuationJob:
         """Prepare a text."""
@@ -132,6 +134,15 @@ class Punctuator:
         best = scores.argmax(dim=-1).cpu().tolist()
         for job, row, length in zip(jobs, best, lengths.tolist(), strict=True):
             job.take([self._marks[mark] for mark in row[:length]])
+
+
+def _reads_words(directory: Path) -> bool:
+    """Whether the model was trained on dictionary words: its configuration.json then names the dictionary."""
+    path = directory / "configuration.json"
+    if not (path.exists() and (directory / "jieba_usr_dict").exists()):
+        return False
+    named = json.loads(path.read_text(encoding="utf-8")).get("file_path_metas") or {}
+    return "jieba_usr_dict" in named
 
 
 def _dictionary_cutter(path: Path) -> Cutter:

@@ -24,6 +24,7 @@ from portal.asr.engine.inference.hotwords import encode_hotwords, read_seg_dict
 from portal.asr.engine.inference.loading import Loaded
 from portal.asr.engine.timing import fire_weights, token_times
 from portal.asr.engine.words import words_of
+from portal.asr.errors import ModelError
 from portal.asr.types import Word
 
 Floats = npt.NDArray[np.float32]
@@ -64,6 +65,9 @@ class Recogniser:
         self._silent = {self._model.sos, self._model.eos, self._model.blank_id}
         predictor = self._model.predictor
         self.has_word_times = hasattr(predictor, "cif_output2")
+        if self.has_word_times and predictor.upsample_type not in ("cnn", "cnn_blstm"):
+            kind = str(predictor.upsample_type)
+            raise ModelError("MODEL_FAMILY_REFUSED", f"upsample_type {kind} is not supported", family=kind)
         self.has_hotwords = hasattr(self._model, "seaco_decoder") and self._seg_dict is not None
         self._bias: OrderedDict[str, torch.Tensor] = OrderedDict()
 
