@@ -75,7 +75,7 @@ def enforce() -> Response | None:
         raise PortalError("NOT_SIGNED_IN")
     if not may(current_actor().role, permission) or not from_admin_network(permission):
         raise Forbidden
-    if user.must_change_password and permission is not Permission.SIGNED_IN:
+    if user.must_change_password and request.blueprint != "identity":
         # somebody else knows this password: nothing but one's own account until it is changed
         if request.method in ("GET", "HEAD"):
             return redirect(url_for("identity.account"))

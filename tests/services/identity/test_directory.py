@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import socket
 import statistics
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,7 +112,7 @@ def test_blank_passwords_never_reach_the_directory(directory: Directory, slapd: 
 
 def test_this_server_would_accept_an_empty_password(slapd: Slapd) -> None:
     """``bind_anon_cred`` is on: without our own check the test above would prove nothing."""
-    done = support.subprocess.run(
+    done = subprocess.run(
         ["ldapwhoami", "-x", "-H", f"ldap://127.0.0.1:{slapd.port}", "-D", f"uid=zhangwei,{support.PEOPLE}", "-w", ""],
         capture_output=True, text=True, check=False)  # fmt: skip
     assert done.returncode == 0
@@ -201,7 +202,7 @@ def test_a_silent_server_costs_its_time_once(plain_settings: Settings, slapd: Sl
 def test_dead_servers_are_tried_again_later(plain_settings: Settings, slapd: Slapd) -> None:
     gone = with_directory(plain_settings, slapd, f"ldaps://localhost:{support.free_port()}", ldap_dead_seconds=0.2)
     lonely = Directory(gone)
-    reasons = []
+    reasons: list[str] = []
     for pause in (0.0, 0.0, 0.3):
         time.sleep(pause)
         with pytest.raises(DirectoryUnavailable) as caught:

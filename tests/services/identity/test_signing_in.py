@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from portal.errors import PortalError
-from portal.models import Department, LoginCounter, User, UserSession
+from portal.models import Department, LoginCounter, Role, User, UserSession
 from portal.services.identity import accounts, lockout
 from portal.services.identity.actor import system_actor
 from portal.services.identity.directory import Directory
@@ -167,7 +167,7 @@ def test_department_found_by_name_is_adopted(begin: Begin, ldap_settings: Settin
 def test_office_is_not_the_directorys_to_give(begin: Begin, ldap_settings: Settings, directory: Directory) -> None:
     done = sign_in(begin, ldap_settings, directory, attempt("zhangwei", "pass-zhang"))
     with begin() as session:
-        accounts.set_role(session, CLI, session.get_one(User, done.user_id), accounts.Role.AUDITOR)
+        accounts.set_role(session, CLI, session.get_one(User, done.user_id), Role.AUDITOR)
     again = sign_in(begin, ldap_settings, directory, attempt("zhangwei", "pass-zhang"))
     assert again.role == "auditor"
 
