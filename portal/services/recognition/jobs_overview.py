@@ -82,15 +82,12 @@ def admin_jobs(session: Session, actor: Actor, *, limit: int = PAGE) -> list[Adm
 def queue_facts(session: Session) -> QueueFacts:
     """How much waits, runs and went wrong."""
     row, since = Transcription, db_now(session) - _RECENT
-    counts: dict[str, int] = dict(
-        session.execute(
-            sa.select(row.state, sa.func.count())
-            .where(sa.or_(row.state.in_([State.QUEUED.value, State.RUNNING.value]), row.finished_at > since))
-            .group_by(row.state)
-        )
-        .tuples()
-        .all()
+    rows = session.execute(
+        sa.select(row.state, sa.func.count())
+        .where(sa.or_(row.state.in_([State.QUEUED.value, State.RUNNING.value]), row.finished_at > since))
+        .group_by(row.state)
     )
+    counts: dict[str, int] = {found[0]: found[1] for found in rows}
     audio = session.scalar(sa.select(sa.func.sum(row.audio_ms)).where(row.state == State.QUEUED.value))
     return QueueFacts(
         queued=counts.get(State.QUEUED.value, 0),
