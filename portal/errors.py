@@ -119,6 +119,9 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "TRUNCATED_MEDIA": CatalogueEntry(
         _("文件不完整，只转写了能读出的部分。"), _("如果需要后面的内容，请重新拷贝文件再上传。"), 422
     ),
+    "CHANNELS_NOT_SPLIT": CatalogueEntry(
+        _("录音不是双声道，不能把两边分开，已合成一路转写。"), _("如果是电话录音，请导出为双声道再上传。"), 422
+    ),
     "MEDIA_TOO_LONG": CatalogueEntry(_("录音长度超过上限 {limit_hours} 小时。"), _("请剪成几段再上传。"), 422),
     "MEDIA_TOO_SHORT": CatalogueEntry(_("录音太短，不到 0.1 秒。"), _("请确认录音已保存完整。"), 422),
     "MEDIA_TOO_MANY_CHANNELS": CatalogueEntry(

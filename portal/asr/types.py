@@ -104,7 +104,7 @@ class Transcription:
         for sentence in self.sentences:
             if last is not None and sentence.paragraph != last:
                 parts.append("\n")
-            elif parts and parts[-1][-1:].isascii() and parts[-1][-1:].isalnum() and sentence.text[:1].isascii():
+            elif parts and parts[-1][-1:].isascii() and not parts[-1][-1:].isspace() and sentence.text[:1].isascii():
                 parts.append(" ")
             parts.append(sentence.text)
             last = sentence.paragraph

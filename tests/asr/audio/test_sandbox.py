@@ -159,7 +159,8 @@ def test_a_child_without_its_parent_dies(tmp_path: Path) -> None:
     path.write_bytes(corpus.wav_tone(60))
     program = (
         "import sys, time; from pathlib import Path; from portal.asr.audio import decode\n"
-        f"d = decode(Path({str(path)!r})); next(d); print(d._process.pid, flush=True); time.sleep(60)"
+        f"d = decode(Path({str(path)!r})); next(d); d._process.send_signal(19)\n"  # stopped, it can't notice the pipe
+        "print(d._process.pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None

@@ -20,7 +20,7 @@ from portal.asr.sentences import (
     paragraphed,
     render,
 )
-from portal.asr.types import Segment, Sentence, Word
+from portal.asr.types import ModelInfo, Segment, Sentence, Transcription, Word
 
 
 def words_of(text: str, *, begin: int = 0, step: int = 250, length: int = 200) -> list[Word]:
@@ -216,3 +216,9 @@ def test_paragraphs_by_pause_turn_and_length() -> None:
     monologue = paragraphed([sentence(i * 10_000, i * 10_000 + 9_300, "字" * 100) for i in range(12)])
     assert monologue[-1].paragraph == 2
     assert paragraphed([]) == ()
+
+
+def test_western_sentences_do_not_touch_in_the_whole_text() -> None:
+    model = ModelInfo("m", "f", "d", "cpu")
+    parts = [sentence(0, 1, "Yes."), sentence(1, 2, "No."), sentence(2, 3, "好。"), sentence(3, 4, "OK.")]
+    assert Transcription(tuple(parts), 4, 4, model, "text").text == "Yes. No.好。OK."
