@@ -9,8 +9,8 @@ export function size(bytes) {
   const units = ["B", "KB", "MB", "GB", "TB"];
   let value = bytes;
   let unit = 0;
-  while (value >= 1000 && unit < 4) {
-    value /= 1000;
+  while (value >= 1024 && unit < 4) {
+    value /= 1024;
     unit += 1;
   }
   return `${unit < 2 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
