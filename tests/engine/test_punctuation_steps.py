@@ -30,7 +30,7 @@ def test_every_word_has_its_mark_whatever_the_steps() -> None:
 
 
 def test_a_text_without_stops_is_cut_at_a_comma_after_two_hundred() -> None:
-    job = read(400, {n: "，" for n in range(9, 400, 10)})
+    job = read(400, dict.fromkeys(range(9, 400, 10), "，"))
     assert "。" in job.marks[:240]
     assert job.marks[-1] == "。"
 
