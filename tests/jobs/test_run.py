@@ -65,3 +65,20 @@ def test_a_missing_file_is_said(place: Workplace) -> None:
     place.start_worker()
     place.until_state(item, "failed")
     assert place.row(item).error_code == "FILE_MISSING"
+
+
+def test_progress_is_what_the_engine_has_finished(place: Workplace) -> None:
+    place.start_engine(0.02)
+    place.start_worker()
+    item = place.submit(place.world.lin, 400.0, seed=5)
+    seen: list[int] = []
+
+    def ended() -> bool:
+        row = place.row(item)
+        seen.append(row.done_ms)
+        return row.state == "done"
+
+    place.until(ended, 60)
+    steps = sorted(set(seen))
+    assert seen == sorted(seen)
+    assert len([step for step in steps if 0 < step < 400_000]) >= 1, steps

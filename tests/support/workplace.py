@@ -82,6 +82,12 @@ class Workplace:
         except AsrError:
             return False
 
+    def until_recognising(self, transcription_id: uuid.UUID) -> None:
+        """Wait until the engine is at work on it."""
+        self.until_state(transcription_id, "running")
+        client = EngineClient(self.settings.engine_socket, timeout_s=5)
+        self.until(lambda: client.status().running_recordings > 0)
+
     def start_worker(self) -> subprocess.Popen[bytes]:
         """One RQ worker."""
         return self.start("portal.jobs.worker")
@@ -131,9 +137,7 @@ class Workplace:
     def texts(self, transcription_id: uuid.UUID) -> list[Transcript]:
         """The transcripts of a transcription."""
         with self.sessions() as session:
-            return list(
-                session.scalars(sa.select(Transcript).where(Transcript.transcription_id == transcription_id))
-            )
+            return list(session.scalars(sa.select(Transcript).where(Transcript.transcription_id == transcription_id)))
 
     def audited(self, transcription_id: uuid.UUID) -> list[str]:
         """The names of what was done to a transcription, in order."""
