@@ -24,6 +24,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+INSTANCE_DIR = Path(__file__).parent.parent / "instance"
 MODELS_DIR = Path(__file__).parent / "asr" / "models"
 PREFIX = "PORTAL_"
 SHELL_ONLY = frozenset({"PORTAL_TORCH_INDEX", "PORTAL_TORCH_WHEELS", "PORTAL_TORCH_ANY", "PORTAL_INSTANCE"})
@@ -58,7 +59,7 @@ class Settings(BaseSettings):
     )
 
     # where things live
-    instance: Path = Field(default=Path("instance"), description="folder of database, recordings, sockets, secrets")
+    instance: Path = Field(default=INSTANCE_DIR, description="folder of database, recordings, sockets, secrets")
     database_url: str | None = Field(default=None, description="postgresql://… ; unset: SQLite in the instance folder")
     redis_url: str | None = Field(default=None, description="unix://… or redis://… ; unset: embedded Redis")
     socket_dir: Path | None = Field(default=None, description="folder of Unix sockets; unset: <instance>/run")
@@ -146,7 +147,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Explicit values, then the environment, then ``portal.toml``."""
-        instance = Path(os.environ.get("PORTAL_INSTANCE", "instance"))
+        instance = Path(os.environ.get("PORTAL_INSTANCE", INSTANCE_DIR))
         file = TomlConfigSettingsSource(settings_cls, toml_file=instance / "portal.toml")
         return init_settings, env_settings, file
 
