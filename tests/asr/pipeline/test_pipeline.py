@@ -197,12 +197,14 @@ def test_the_real_client_fits(tmp_path: Path) -> None:
 
 
 MEMORY = """
-import sys, resource
+import sys
 sys.path.insert(0, {root!r})
 from pathlib import Path
 from tests.asr.pipeline.test_pipeline import run
 result = run(Path({path!r}))
-print(result.audio_ms, len(result.sentences), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# not ru_maxrss: that is inherited from whoever started this process
+peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(result.audio_ms, len(result.sentences), peak)
 print(sorted(set(sys.modules) & {{"torch", "funasr", "flask", "sqlalchemy"}}))
 """
 
@@ -210,7 +212,7 @@ print(sorted(set(sys.modules) & {{"torch", "funasr", "flask", "sqlalchemy"}}))
 def test_memory_is_bounded_by_text_not_sound(tmp_path: Path) -> None:
     path = tmp_path / "long.wav"
     second = corpus.tone(1, 16_000, 1).tobytes()
-    path.write_bytes(corpus.wav_bytes(second * 1_200))
+    path.write_bytes(corpus.wav_bytes(second * 900))
     root = str(Path(__file__).parents[3])
     done = subprocess.run(
         [sys.executable, "-c", MEMORY.format(root=root, path=str(path))], capture_output=True, text=True, timeout=100
@@ -218,7 +220,7 @@ def test_memory_is_bounded_by_text_not_sound(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     first, modules = done.stdout.splitlines()
     audio_ms, sentences, kilobytes = map(int, first.split())
-    assert audio_ms == 1_200_000
-    assert sentences > 1_200 * 4 / len(TEXT)
+    assert audio_ms == 900_000
+    assert sentences > 900 * 4 / len(TEXT)
     assert kilobytes < 250_000
     assert modules == "[]"
