@@ -24,6 +24,7 @@ from portal.logs import configure_logging
 from portal.models import Recording
 from portal.services.audit import load_audit_key
 from portal.services.audit.checkpoints import write_checkpoint
+from portal.services.identity import lockout
 from portal.services.identity import sessions as browser_sessions
 from portal.services.identity.actor import system_actor
 from portal.services.identity.leavers import recheck_directory_people
@@ -134,6 +135,7 @@ class House:
         """Ended sessions and done messages, long after."""
         with self._sessions.begin() as session:
             browser_sessions.prune(session)
+            lockout.prune(session, self._settings)
             outbox.prune(session)
 
     def recheck_people(self) -> None:
