@@ -98,6 +98,9 @@ def on_http_error(error: HTTPException) -> Response | HTTPException:
     """Werkzeug's own errors, in our words; redirects pass."""
     if error.code is None or error.code < 400:
         return error
+    cause = getattr(error, "original_exception", None)
+    if isinstance(cause, OperationalError | PoolTimeout):  # the commit after the view failed
+        return on_database_error(cause)
     db.session.rollback()
     code = _HTTP_CODES.get(error.code, "BAD_REQUEST" if error.code < 500 else "INTERNAL")
     return error_response(code, status=error.code)

@@ -14,8 +14,9 @@ from flask import Flask, Response, current_app, g, request, url_for
 from flask_babel import get_locale, gettext
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal.db import utcnow
+from portal.db import db, utcnow
 from portal.http.people import current_user_or_none
+from portal.services.administration import get_policy
 
 STATIC_SECONDS = 365 * 24 * 3600
 """How long a browser may keep a file whose address names its content."""
@@ -53,6 +54,16 @@ def reader() -> Reader | None:
 def has_endpoint(name: str) -> bool:
     """Whether a route of this name exists; links to pages of other wings ask first."""
     return name in current_app.view_functions
+
+
+def announcement() -> str:
+    """What the administrators say to everybody who is signed in; empty most of the time."""
+    if reader() is None:
+        return ""
+    try:
+        return str(get_policy(db.session(), "announcement"))
+    except SQLAlchemyError:
+        return ""  # an error page without a database
 
 
 def shown_time(value: datetime) -> str:
@@ -98,6 +109,7 @@ def init_app(app: Flask) -> None:
     """Attach the globals and filters; must come after the guards, which say whether a request only reads."""
     app.jinja_env.globals.update(
         reader=reader,
+        announcement=announcement,
         has_endpoint=has_endpoint,
         asset=_asset_addresses(Path(str(app.static_folder))),
     )

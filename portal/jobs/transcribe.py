@@ -23,7 +23,7 @@ from portal.asr.peaks import PeakCollector
 from portal.asr.pipeline import Progress, transcribe
 from portal.asr.types import TranscribeOptions
 from portal.asr.types import Transcription as Result
-from portal.db import create_engine, session_factory
+from portal.db import create_engine, read_only, session_factory
 from portal.errors import PortalError
 from portal.jobs import stopping
 from portal.jobs.lease_keeper import LeaseKeeper, Shown
@@ -124,12 +124,14 @@ class Shift:
         def on_progress(progress: Progress) -> None:
             keeper.show(Shown(progress.done_ms, progress.total_ms, progress.latest_text or None))
 
+        with read_only(), self._sessions() as session:
+            limits = decode_limits(session, self._settings)
         with self._store.open(held.recording_id) as reader:
             return transcribe(
                 reader.fileno(),
                 options,
                 EngineClient(self._settings.engine_socket),
-                limits=decode_limits(self._settings),
+                limits=limits,
                 on_progress=on_progress,
                 should_stop=lambda: keeper.must_stop or self._stop.over(STOP_GRACE_S),
                 on_peaks=lambda peaks: self._keep_peaks(held, peaks),

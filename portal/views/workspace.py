@@ -15,6 +15,7 @@ from portal.http.people import current_actor, current_person
 from portal.http.redirects import home_for
 from portal.http.wording import greeting
 from portal.models import Role
+from portal.services.administration import effective_recording_max_hours, effective_upload_max_bytes
 from portal.services.identity.permissions import Permission
 from portal.services.recognition import progress
 from portal.services.recordings import choices, uploads
@@ -54,10 +55,10 @@ def index() -> Any:
         greeting=greeting(_now()),
         person=person,
         choices=choices.choices_for(db.session(), current_actor(), person),
-        limit_bytes=_settings().upload_max_bytes,
+        limit_bytes=effective_upload_max_bytes(db.session(), _settings()),
         chunk_bytes=_settings().upload_chunk_bytes,
         form_bytes=_settings().upload_chunk_bytes,
-        max_hours=_settings().recording_max_hours,
+        max_hours=effective_recording_max_hours(db.session(), _settings()),
         **_live(),
     )
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from portal.errors import PortalError
 from portal.models import User
+from portal.services.administration import get_policy
 from portal.services.hotwords.lists import HotwordListSummary, lists_for
 from portal.services.identity.actor import Actor
 
@@ -36,15 +37,22 @@ class Choices:
 
 
 def choices_for(session: Session, actor: Actor, user: User) -> Choices:
-    """The last choices. A list nobody decided about yet is chosen when it belongs to the person's department."""
+    """The last choices, or those an administrator set for everybody.
+
+    A list nobody decided about yet is chosen when it belongs to the person's department.
+    """
     kept: dict[str, Any] = user.preferences or {}
     taken, left = set(kept.get("lists_on", ())), set(kept.get("lists_off", ()))
     offered = tuple(
         OfferedList(item, str(item.id) in taken or (item.preselected and str(item.id) not in left))
         for item in lists_for(session, actor)
     )
-    channels = kept.get("channels")
-    return Choices(kept.get("itn", True) is True, channels if channels in CHANNELS else "mix", offered)
+    itn, channels = kept.get("itn"), kept.get("channels")
+    return Choices(
+        itn if isinstance(itn, bool) else get_policy(session, "default_itn"),
+        channels if channels in CHANNELS else get_policy(session, "default_channels"),
+        offered,
+    )
 
 
 def remember(

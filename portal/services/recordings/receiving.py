@@ -24,6 +24,7 @@ from portal.db import utcnow
 from portal.errors import PortalError
 from portal.models import Recording, Upload
 from portal.services import audit
+from portal.services.administration import effective_recording_max_hours
 from portal.services.identity.actor import Actor
 from portal.services.recognition import transcriptions
 from portal.services.recordings.file_store import BlockWriter, FileStore
@@ -53,10 +54,10 @@ class Receiver:
     settings: Settings
 
 
-def decode_limits(settings: Settings) -> DecodeLimits:
-    """The decoder's bounds as the settings name them."""
+def decode_limits(session: Session, settings: Settings) -> DecodeLimits:
+    """The decoder's bounds as the settings name them, or narrower where an administrator made them so."""
     return DecodeLimits(
-        max_audio_ms=round(settings.recording_max_hours * 3_600_000),
+        max_audio_ms=round(effective_recording_max_hours(session, settings) * 3_600_000),
         cpu_base_seconds=settings.decode_cpu_base_seconds,
         cpu_seconds_per_hour=settings.decode_cpu_seconds_per_hour,
         memory_bytes=settings.decode_memory_bytes,
@@ -152,10 +153,12 @@ def _advance(session: Session, upload_id: uuid.UUID, offset: int, reached: int, 
 
 
 def _finish(receiver: Receiver, actor: Actor, upload_id: uuid.UUID, offset: int, writer: BlockWriter) -> None:
+    with receiver.transactions() as session:
+        limits = decode_limits(session, receiver.settings)
     with writer.reader() as reader:
         digest = hashlib.file_digest(reader, "sha256").hexdigest()
         try:
-            facts = probe(reader.fileno(), limits=decode_limits(receiver.settings))
+            facts = probe(reader.fileno(), limits=limits)
         except MediaError as error:
             params = params_for_people(error)
             with receiver.transactions() as session:

@@ -16,6 +16,7 @@ from portal.db import utcnow
 from portal.errors import NotFound, PortalError
 from portal.models import Upload
 from portal.services import audit
+from portal.services.administration import effective_upload_max_bytes
 from portal.services.identity.actor import Actor
 from portal.services.recordings.file_store import FileStore
 from portal.services.recordings.names import clean_file_name
@@ -56,7 +57,7 @@ def begin(
             raise PortalError("CONFLICT")
         if known is not None:
             return known
-    _check_size(total_bytes, settings, store)
+    _check_size(total_bytes, effective_upload_max_bytes(session, settings), store)
     now = utcnow()
     row = Upload(
         id=uuid.uuid4(),
@@ -148,11 +149,11 @@ def _by_key(session: Session, actor: Actor, key: str) -> Upload | None:
     return known
 
 
-def _check_size(total_bytes: int, settings: Settings, store: FileStore) -> None:
+def _check_size(total_bytes: int, limit: int, store: FileStore) -> None:
     if total_bytes <= 0:
         raise PortalError("UPLOAD_EMPTY")
-    if total_bytes > settings.upload_max_bytes:
-        raise PortalError("UPLOAD_TOO_LARGE", limit=_readable(settings.upload_max_bytes))
+    if total_bytes > limit:
+        raise PortalError("UPLOAD_TOO_LARGE", limit=_readable(limit))
     if store.free_bytes() < total_bytes + HEADROOM_BYTES:
         raise PortalError("DISK_FULL")
 

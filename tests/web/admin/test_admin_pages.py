@@ -13,7 +13,8 @@ from flask.testing import FlaskClient
 from portal.db import db, utcnow
 from portal.models import Recording, Transcription, User
 from portal.services.administration import get_policy
-from tests.support.world import World
+from portal.services.recordings.choices import choices_for
+from tests.support.world import World, actor
 
 ClientOf = Callable[[User], FlaskClient]
 PAGES = ("/admin/", "/admin/people", "/admin/departments", "/admin/hotwords", "/admin/jobs", "/admin/jobs/table",
@@ -147,3 +148,23 @@ def test_secrets_are_never_shown(settings: object) -> None:
     shown = {row.name: row.value for row in process_settings(hidden)}
     assert "hunter" not in str(shown)
     assert shown["database_url"] == "postgresql://portal:••••••@db/portal"
+
+
+def test_policy_reaches_the_people(app: Flask, world: World, client_of: ClientOf) -> None:
+    admin = client_of(world.admin)
+    for name, value in (
+        ("announcement", "今晚维护<b>"), ("upload_max_bytes", "0.001"), ("default_itn", "0"),
+        ("default_channels", "split"),
+    ):  # fmt: skip
+        admin.post(f"/admin/settings/{name}", data={"value": value, "version": "0"})
+    page = client_of(world.lin).get("/").get_data(as_text=True)
+    assert "今晚维护&lt;b&gt;" in page
+    begun = client_of(world.lin).post(
+        "/uploads",
+        headers={"Tus-Resumable": "1.0.0", "Upload-Length": "9000000", "Upload-Metadata": "filename YS53YXY="},
+    )
+    assert begun.status_code == 413
+    with app.app_context():
+        user = db.session.get_one(User, world.lin.id)
+        offered = choices_for(db.session(), actor(world.lin), user)
+        assert (offered.itn, offered.channels) == (False, "split")

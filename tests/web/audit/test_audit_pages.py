@@ -11,6 +11,8 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from portal.db import db
 from portal.models import AuditEvent, User
@@ -125,3 +127,19 @@ def test_an_act_that_cannot_be_logged_does_not_happen(app: Flask, log: World, cl
         assert user is not None
         assert user.disabled_at is None
     assert client_of(log.auditor).get("/audit").status_code == 503  # even a look
+
+
+@pytest.mark.parametrize(("text", "status"), [("database is locked", 503), ("database or disk is full", 507)])
+def test_a_failing_commit_asks_to_try_again(
+    app: Flask, world: World, client_of: ClientOf, text: str, status: int
+) -> None:
+    client = client_of(world.admin)
+
+    def fail(_session: Session) -> None:
+        sa.event.remove(Session, "before_commit", fail)
+        raise OperationalError("COMMIT", {}, Exception(text))
+
+    sa.event.listen(Session, "before_commit", fail)
+    answer = client.post("/admin/departments", data={"name": "法务部"})
+    assert answer.status_code == status
+    assert "法务部" not in client.get("/admin/departments").get_data(as_text=True)
