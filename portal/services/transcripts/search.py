@@ -94,7 +94,7 @@ def list_history(
         if older_than is not None:
             query = query.where(key < _values(older_than))
         query = query.order_by(Recording.created_at.desc(), Recording.id.desc())
-    found = [HistoryRow(*row.tuple()) for row in session.execute(query.limit(size + 1))]
+    found = [HistoryRow(a, b, c) for a, b, c in session.execute(query.limit(size + 1))]
     more = len(found) > size
     found = found[:size]
     if backwards:
@@ -132,7 +132,7 @@ def recent(session: Session, actor: Actor, size: int = 6) -> list[HistoryRow]:
     """What was finished last, newest first."""
     query = _filtered(actor, HistoryFilter(state="done"))
     query = query.order_by(Recording.created_at.desc(), Recording.id.desc()).limit(size)
-    return [HistoryRow(*row.tuple()) for row in session.execute(query)]
+    return [HistoryRow(a, b, c) for a, b, c in session.execute(query)]
 
 
 def _filtered(actor: Actor, wanted: HistoryFilter) -> sa.Select[Recording, Transcription, Transcript]:

@@ -3,15 +3,15 @@
 const root = document.documentElement;
 const token = document.querySelector('meta[name="csrf-token"]')?.content ?? "";
 
-function open(dialog) {
-  if (dialog && !dialog.open) dialog.showModal();
-}
+// newer browsers open and close dialogs by themselves (command, commandfor)
+const commands = "commandForElement" in HTMLButtonElement.prototype;
 
 document.addEventListener("click", (event) => {
-  const opener = event.target.closest("[data-opens]");
-  if (opener) open(document.getElementById(opener.dataset.opens));
-  const closer = event.target.closest("[data-dismisses]");
-  if (closer) closer.closest("dialog")?.close();
+  if (!commands) {
+    const opener = event.target.closest("[data-opens]");
+    if (opener) document.getElementById(opener.dataset.opens)?.showModal();
+    event.target.closest("[data-dismisses]")?.closest("dialog")?.close();
+  }
   event.target.closest("[data-removes]")?.closest(".ui-toast")?.remove();
   if (event.target.closest("[data-goes-back]")) window.history.back();
   const copier = event.target.closest("[data-copies]");

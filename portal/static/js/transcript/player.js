@@ -89,8 +89,7 @@ export class Player {
       other.setAttribute("aria-pressed", String(other === chosen));
     }
     const summary = this.section.querySelector("#speed");
-    summary.textContent = `${chosen.dataset.rate}×`;
-    summary.setAttribute("aria-label", fill(this.texts.speed, { rate: chosen.dataset.rate }));
+    summary.querySelector("[data-speed]").textContent = `${chosen.dataset.rate}×`;
     summary.closest("details").open = false;
     summary.focus();
   }
