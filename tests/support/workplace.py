@@ -1,4 +1,4 @@
-"""The real processes behind a transcription: Redis, the fake engine, workers, housekeeping, each startable and killable."""
+"""The real processes behind a transcription: Redis, fake engine, workers, housekeeping; startable and killable."""
 
 from __future__ import annotations
 
