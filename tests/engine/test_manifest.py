@@ -188,6 +188,7 @@ def test_the_engine_refuses_an_altered_model_before_loading_it(tmp_path: Path) -
         folder, manifest = inspect(make_model(tmp_path / kind, kind))
         Registry(registry).record(folder, manifest, "2026-01-01T00:00:00+00:00")
         arguments += [option, str(folder)]
+    untouched = (tmp_path / "vad" / "model.pt").read_bytes()
     checkpoint(tmp_path / "vad" / "model.pt", TENSOR_PICKLE + b"x")
     with engine("server", tmp_path, arguments) as running:
         assert running.process.wait(20) == 2
@@ -195,7 +196,7 @@ def test_the_engine_refuses_an_altered_model_before_loading_it(tmp_path: Path) -
     assert line["code"] == "MODEL_ALTERED"
     assert line["detail"].startswith(str(tmp_path / "vad" / "model.pt"))
     shutil.move(tmp_path / "punc" / "tokens.json", tmp_path / "elsewhere")
-    checkpoint(tmp_path / "vad" / "model.pt")
+    (tmp_path / "vad" / "model.pt").write_bytes(untouched)
     with engine("server", tmp_path, arguments) as running:
         assert running.process.wait(20) == 2
         assert "tokens.json is missing" in running.log.read_text()

@@ -202,8 +202,12 @@ def test_sigterm_with_the_real_models(model_arguments: list[str], tmp_path: Path
         with running.client.open(options=RecordingOptions()) as recording:
             recording.push(speech)
             recording.finish()
+            segments: list[Segment] = []
+            while not recording.audio_ms:
+                segments += recording.poll()
             running.process.terminate()
-            assert text_of(list(recording.results()))
+            segments += recording.results()
+            assert text_of(segments)
         assert running.process.wait(20) == 0
 
 

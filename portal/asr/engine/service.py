@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from portal.asr.engine.backend import Backend
 from portal.asr.engine.connection import Connection, is_allowed, peer_uid
@@ -22,6 +23,9 @@ from portal.asr.engine.protocol import Message
 from portal.asr.engine.scheduler import Scheduler
 from portal.asr.errors import EngineUnavailable
 from portal.asr.types import ModelInfo
+
+
+_IN_TRANSIT_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,8 @@ class Service:
         self._state = "draining"
         self.scheduler.drain()
         deadline = time.monotonic() + self._settings.drain_s
+        # samples, and the end of a recording, that callers had sent before are still on their way through the socket
+        await asyncio.sleep(_IN_TRANSIT_S)
         while not self.scheduler.drained() and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
         # a caller whose recording has just ended may still ask for punctuation
