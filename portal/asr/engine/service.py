@@ -24,7 +24,6 @@ from portal.asr.engine.scheduler import Scheduler
 from portal.asr.errors import EngineUnavailable
 from portal.asr.types import ModelInfo
 
-
 _IN_TRANSIT_S: Final = 0.25
 
 
