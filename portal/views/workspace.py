@@ -39,6 +39,7 @@ def _live() -> dict[str, Any]:
     session, actor, person = db.session(), current_actor(), current_person()
     put_away = choices.dismissed(person)
     items = [item for item in progress.items_for(session, actor) if str(item.transcription_id) not in put_away]
+    items.sort(key=lambda item: not item.is_active)  # what runs first, then what needs a look; each newest first
     arriving = [row for row in uploads.recent_for(session, actor) if str(row.id) not in put_away]
     return {"items": items, "uploads": arriving, "recent": recent(session, actor)}
 
