@@ -119,6 +119,18 @@ def test_fifty_parallel_guesses_reach_the_directory_at_most_five_times(
     assert sign_in(begin, ldap_settings, directory, attempt("lina", "pass-li"))
 
 
+def test_two_names_of_one_person_share_the_limit(
+    begin: Begin, any_settings: Settings, slapd: Slapd, newcomer: str
+) -> None:
+    slapd.change(newcomer, mail="xin.ren@example.com")
+    both = with_directory(any_settings, slapd, ldap_user_filter="(|(uid={login})(mail={login}))")
+    directory, before = Directory(both), slapd.binds_of(newcomer)
+    for number in range(4):
+        for login in (newcomer, "xin.ren@example.com"):
+            refusal(begin, both, directory, attempt(login, f"guess-{number}", f"198.51.{number}.1"))
+    assert slapd.binds_of(newcomer) - before == 5
+
+
 def test_fifth_attempt_with_the_right_password_opens(
     begin: Begin, ldap_settings: Settings, directory: Directory
 ) -> None:
