@@ -36,7 +36,11 @@ def audio(recording_id: uuid.UUID) -> Response:
     response.headers["Content-Disposition"] = "inline"
     response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'; media-src 'self'"
     response.headers["Cache-Control"] = "private, no-cache"
-    response.make_conditional(request.environ, accept_ranges=True, complete_length=found.size)
+    try:
+        response.make_conditional(request.environ, accept_ranges=True, complete_length=found.size)
+    except BaseException:  # a range outside of the file: another answer goes out, nobody closes this one
+        response.close()
+        raise
     return response
 
 

@@ -59,9 +59,9 @@ def listen(session: Session, actor: Actor, store: FileStore, recording_id: uuid.
         PortalError: FILE_MISSING.
     """
     row = get_for(session, actor, recording_id)
-    reader = store.open(recording_id)
     if not _listened_before(session, actor, recording_id):
         audit.record(session, actor, audit.Action.RECORDING_PLAY, object_kind=KIND, object_id=recording_id)
+    reader = store.open(recording_id)
     size = os.fstat(reader.fileno()).st_size
     return Playback(reader, size, mimetype_of(row.container), row.sha256[:32])
 
