@@ -98,7 +98,7 @@ def test_a_directory_person_reads_and_exports(portal: Running) -> None:
 def test_the_auditor_finds_these_acts(portal: Running) -> None:
     auditor = portal.journey("watcher")
     assert auditor.get("/audit").status == 200
-    answer = auditor.post("/audit/export", reason="季度检查")
+    answer = auditor.post("/audit/export", why="季度内审抽查")
     assert answer.status == 200, answer.text[:500]
     rows = list(csv.reader(io.StringIO(answer.text.removeprefix("\ufeff"))))
     acts = {cell for row in rows for cell in row}

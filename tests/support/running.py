@@ -63,10 +63,10 @@ class Running:
         assert page.status == 200, page.text
         fields = {"token": self.setup_path.split("token=")[1]}
         for office, login in (("admin", "chief"), ("auditor", "watcher"), ("staff", "lin")):
-            fields[f"{office}-login"] = login
-            fields[f"{office}-name"] = login.title()
-            fields[f"{office}-password"] = self.passwords[login]
-            fields[f"{office}-password2"] = self.passwords[login]
+            fields[f"{office}_login"] = login
+            fields[f"{office}_name"] = login.title()
+            fields[f"{office}_password"] = self.passwords[login]
+            fields[f"{office}_again"] = self.passwords[login]
         answer = browser.post("/setup", **fields)
         assert answer.status == 200, answer.text
 
