@@ -125,6 +125,7 @@ def rung(settings: Settings) -> set[uuid.UUID] | None:
             names = queue_on(connection).get_job_ids()
     except (RedisError, OSError):
         return None
+    _breaker.worked(settings.effective_redis_url)
     found = set()
     for name in names:
         try:
