@@ -10,7 +10,9 @@ from portal.db import utcnow
 from portal.models import Recording, State, User
 from tests.support.library import MEETING, add_recording
 
-LONG_NAME = "董事会扩大会议二〇二六年三季度经营分析与四季度重点工作部署暨安全生产专题会主会场现场录音第一部分未剪辑版本甲"
+LONG_NAME = (
+    "董事会扩大会议二〇二六年三季度经营分析与四季度重点工作部署暨安全生产专题会主会场现场录音第一部分未剪辑版本甲"
+)
 
 TALK = (
     *MEETING,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from tests.browser.conftest import Site, Visit, axe, photograph, sideways
 from tests.browser.shelf import fill
 
-DRESSES = {
+DRESSES: dict[str, dict[str, Any]] = {
     "1440-light": {"width": 1440},
     "1024-dark": {"width": 1024, "theme": "dark"},
     "390-light": {"width": 390, "height": 844},

@@ -1,0 +1,107 @@
+"""The transcript's pages: the document, its parts, the exports, and the honest page while there is no text."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+from flask.testing import FlaskClient
+
+from portal.models import State, User
+from tests.support.library import add_recording
+from tests.support.world import World
+from tests.web.staff.conftest import Seed
+
+
+@pytest.fixture
+def lin(world: World, client_of: Callable[[User], FlaskClient]) -> FlaskClient:
+    """Lin's browser."""
+    return client_of(world.lin)
+
+
+def test_the_document(world: World, seed: Seed, lin: FlaskClient) -> None:
+    recording = seed(lambda s: add_recording(s, world.lin, texts=["二十六号<冻结>。"], unsure=["六号"]).id)
+    page = lin.get(f"/transcripts/{recording}").text
+    assert '<span class="ui-unsure" title="机器不太确定">六号</span>&lt;冻结&gt;。' in page
+    assert 'data-b="0" data-e="3600" data-w="0,1,0,' in page
+    assert "这是演示模型的结果" in page
+    assert "只有您自己" in page
+
+
+def test_ten_thousand_sentences_come_in_parts(world: World, seed: Seed, lin: FlaskClient) -> None:
+    texts = [f"第{i}句。" for i in range(10_000)]
+    recording = seed(lambda s: add_recording(s, world.lin, texts=texts).id)
+    page = lin.get(f"/transcripts/{recording}").text
+    assert page.count('class="ui-s"') == 300
+    assert page.count('class="ui-part"') == 33
+    part = lin.get(f"/transcripts/{recording}/sentences?first=9900").text
+    assert part.count('class="ui-s"') == 100
+    assert "第9999句。" in part
+
+
+@pytest.mark.parametrize("first", ["", "x", "-1", "1e3", "٣", "99999999999"])
+def test_broken_places_are_not_found(world: World, seed: Seed, lin: FlaskClient, first: str) -> None:
+    recording = seed(lambda s: add_recording(s, world.lin).id)
+    assert lin.get(f"/transcripts/{recording}/sentences?first={first}").status_code == 404
+
+
+def test_sides_of_a_call(world: World, seed: Seed, lin: FlaskClient) -> None:
+    recording = seed(lambda s: add_recording(s, world.lin, texts=["您好。", "喂。"], per_paragraph=1, split=True).id)
+    page = lin.get(f"/transcripts/{recording}").text
+    assert page.index("坐席</span>") < page.index("您好。") < page.index("客户</span>") < page.index("喂。")
+
+
+def test_exports_carry_their_real_name(world: World, seed: Seed, lin: FlaskClient) -> None:
+    title = '周会 "第1期"; 终稿'
+    recording = seed(lambda s: add_recording(s, world.lin, title).id)
+    answer = lin.get(f"/transcripts/{recording}/export/srt")
+    assert answer.headers["Content-Disposition"] == (
+        f"attachment; filename=\"transcript.srt\"; filename*=UTF-8''{quote(title + '.srt', safe='')}"
+    )
+    assert answer.headers["Content-Type"] == "application/x-subrip; charset=utf-8"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.text.startswith("1\n00:00:00,000 --> ")
+    assert "Content-Disposition" not in lin.get(f"/transcripts/{recording}/export/txt?copy=1").headers
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "says"),
+    [
+        (State.QUEUED, None, "正在排队"),
+        (State.RUNNING, None, "正在识别"),
+        (State.FAILED, "ASR_FAILED", "识别没有完成。"),
+        (State.NO_SPEECH, "NO_SPEECH", "没有听到人说话。"),
+        (State.NO_SPEECH, None, "没有听到人说话。"),
+        (State.NOT_RECOGNISED, "NOT_RECOGNISED", "听到了声音，但没有识别出文字。"),
+        (State.CANCELLED, "CANCELLED", "已取消。"),
+    ],
+)
+def test_each_state_has_its_honest_page(
+    world: World, seed: Seed, lin: FlaskClient, state: State, code: str | None, says: str
+) -> None:
+    recording = seed(lambda s: add_recording(s, world.lin, state=state, error_code=code).id)
+    page = lin.get(f"/transcripts/{recording}").text
+    assert f"<h2>{says}</h2>" in page
+    fragment = lin.get(f"/transcripts/{recording}/progress").text
+    assert f'data-state="{state.value}"' in fragment
+    assert lin.get(f"/transcripts/{recording}/export/txt").status_code == 409
+
+
+def test_an_incomplete_file_says_so(world: World, seed: Seed, lin: FlaskClient) -> None:
+    recording = seed(lambda s: add_recording(s, world.lin, warnings=["TRUNCATED_MEDIA"]).id)
+    assert "文件不完整，只转写了能读出的部分。" in lin.get(f"/transcripts/{recording}").text
+
+
+@pytest.mark.parametrize("path", ["", "/progress", "/sentences?first=0", "/export/txt"])
+@pytest.mark.parametrize("who", ["wang", "zhao", "admin", "auditor"])
+def test_strangers_see_nothing(
+    world: World, seed: Seed, client_of: Callable[[User], FlaskClient], path: str, who: str
+) -> None:
+    recording = seed(lambda s: add_recording(s, world.lin, "绝密会议").id)
+    answer = client_of(world.person(who)).get(f"/transcripts/{recording}{path}")
+    assert answer.status_code == (404 if who in ("wang", "zhao") else 403)
+    assert "绝密" not in answer.text
+    missing = client_of(world.person(who)).get(f"/transcripts/{uuid.uuid4()}{path}")
+    assert missing.status_code == answer.status_code
