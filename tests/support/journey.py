@@ -69,6 +69,7 @@ class Journey:
                 answer = Answer(response.status, dict(response.headers), response.read(), response.url)
         except urllib.error.HTTPError as error:
             answer = Answer(error.code, dict(error.headers), error.read(), url)
+            error.close()
         if token := CSRF.search(answer.text):
             self.csrf = token.group(1)
         return answer

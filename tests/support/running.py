@@ -181,6 +181,8 @@ def running_portal(
             if alive(pid):
                 os.kill(pid, signal.SIGKILL)
         listener.join(timeout=5)
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def logs_of(instance: Path, lines: int = 15) -> str:
