@@ -22,12 +22,16 @@ function fromZero(_chart, _least, most) {
   return [0, Math.max(1, (most ?? 1) * 1.1)];
 }
 
+function aMinute(_chart, first, last) {
+  return [Math.min(first, last - 60), last];
+}
+
 function draw(gpu) {
   const series = [{}, { label: gpu ? card.dataset.used : card.dataset.resident, stroke: colour("--ui-used"), width: 2 }];
   if (gpu) series.push({ label: card.dataset.cached, stroke: colour("--ui-text-3"), width: 2, dash: [6, 4] });
   const axis = { stroke: colour("--ui-text-2"), grid: { stroke: colour("--ui-line"), width: 1 } };
   chart = new window.uPlot(
-    { width: place.clientWidth, height: 220, series, axes: [axis, { ...axis, size: 64 }], scales: { y: { range: fromZero } } },
+    { width: place.clientWidth, height: 220, series, axes: [axis, { ...axis, size: 64 }], scales: { x: { range: aMinute }, y: { range: fromZero } } },
     gpu ? columns : columns.slice(0, 2),
     place,
   );
