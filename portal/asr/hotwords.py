@@ -17,6 +17,7 @@ ProblemCode = Literal["EMPTY", "TOO_LONG", "BAD_CHARACTER", "DUPLICATE", "TOO_MA
 
 _SEPARATORS = re.compile(r"[\s,，、;；|｜\u3000]+")
 _ALLOWED = re.compile(r"[A-Za-z0-9\-_.+&\u3400-\u4dbf\u4e00-\u9fff]+")
+_EXAMINED = 256  # characters of a word; NFKC takes the square of a run of accents, and no word is as long as this
 _SHOWN = 40  # characters of a refused word that go into a message
 
 
@@ -73,7 +74,7 @@ def _visible(text: str) -> str:
 
 
 def _normal(piece: str) -> str:
-    return _visible(unicodedata.normalize("NFKC", _visible(piece))).strip()
+    return _visible(unicodedata.normalize("NFKC", _visible(piece)[:_EXAMINED])).strip()
 
 
 def _check(

@@ -7,6 +7,8 @@ import ipaddress
 import unicodedata
 
 MAX_LOGIN = 256
+_EXAMINED = 4 * MAX_LOGIN
+"""NFKC takes the square of a run of accents: a name is cut before. No login is as long as this."""
 _MAX_KEY = 200
 
 
@@ -15,7 +17,7 @@ def normalise(login: str) -> str:
 
     ``ZHANGSAN``, full-width letters and a trailing space all become ``zhangsan``, as the directory treats them.
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", login).casefold())
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", login[:_EXAMINED]).casefold())
     visible = "".join(ch if ch.isprintable() else " " for ch in folded)
     return " ".join(visible.split())
 

@@ -7,6 +7,8 @@ import unicodedata
 UNNAMED = "未命名录音"
 MAX_LENGTH = 255
 _LONGEST_EXTENSION = 16
+_EXAMINED = 1024
+"""NFC takes the square of a run of accents, so only as many characters of both ends of a name are looked at."""
 _FORMAT_THAT_MAY_STAY = {"\u200d"}
 """The joiner inside emoji; all other invisible format characters (bidirectional marks among them) go."""
 
@@ -16,6 +18,8 @@ def clean_file_name(raw: str) -> str:
 
     The extension survives the cut, so that people still see what kind of file it was.
     """
+    if len(raw) > 2 * _EXAMINED:
+        raw = raw[:_EXAMINED] + raw[-_EXAMINED:]
     text = unicodedata.normalize("NFC", raw.encode("utf-8", "replace").decode("utf-8"))
     text = text.replace("\\", "/").rsplit("/", 1)[-1]
     text = "".join(ch for ch in text if _may_show(ch)).strip().strip("\u3000")

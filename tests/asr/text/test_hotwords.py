@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import unicodedata
 
 import pytest
@@ -118,3 +119,12 @@ def test_digest() -> None:
     assert digest(()) == ""
     assert digest(("a", "b")) != digest(("b", "a"))
     assert digest(("a", "b")) != digest(("ab",))
+
+
+def test_a_word_made_to_be_slow_is_quick() -> None:
+    """Putting accents into order takes the square of their number."""
+    begun = time.perf_counter()
+    check = clean_hotwords("会" + "\u0300\u0323" * 30_000)
+    assert time.perf_counter() - begun < 1
+    assert check.words == ()
+    assert [problem.code for problem in check.problems] == ["BAD_CHARACTER"]
