@@ -41,6 +41,8 @@ ENGINE_PATIENCE_S = 60.0
 """How long a claimed row waits for an engine that restarts, before it goes back to the queue uncounted."""
 STOP_GRACE_S = 5.0
 """What runs may still finish within this time after the process was told to end."""
+_HOPELESS = frozenset({"HOTWORD_REFUSED"})
+"""Codes of the engine that the same request would meet again."""
 SHIFT_S = 3600.0
 """After so long the horse makes place for a fresh one."""
 
@@ -168,7 +170,8 @@ class Shift:
 
     def _failed(self, held: lease.Claim, actor: Actor, error: Exception) -> None:
         if isinstance(error, AsrError):
-            code, params, permanent = error.code, params_for_people(error), error.permanent
+            code, params = error.code, params_for_people(error)
+            permanent = error.permanent or code in _HOPELESS
         elif isinstance(error, PortalError):
             code, params, permanent = error.code, dict(error.params), error.code == "FILE_MISSING"
         else:

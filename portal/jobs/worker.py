@@ -25,16 +25,18 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from portal import queues
-from portal.jobs import stopping
+from portal.jobs import stopping, transcribe
 from portal.logs import configure_logging
 from portal.services.audit import load_audit_key
 from portal.settings import Settings, load_settings
 
 log = logging.getLogger(__name__)
 
-END_S = 12.0
+END_S = 10.0
 """After so long the process ends whatever it waits for; its supervisor would kill it a little later."""
 _PR_SET_PDEATHSIG = 1
+_LOADED_BEFORE_THE_FORK = transcribe.run
+"""So that a horse starts with everything imported; it would otherwise do that for every ring."""
 
 
 class PortalWorker(Worker):

@@ -70,7 +70,7 @@ def test_a_missing_file_is_said(place: Workplace) -> None:
 def test_progress_is_what_the_engine_has_finished(place: Workplace) -> None:
     place.start_engine(0.02)
     place.start_worker()
-    item = place.submit(place.world.lin, 400.0, seed=5)
+    item = place.submit(place.world.lin, 250.0, seed=5)
     seen: list[int] = []
 
     def ended() -> bool:
@@ -81,4 +81,4 @@ def test_progress_is_what_the_engine_has_finished(place: Workplace) -> None:
     place.until(ended, 60)
     steps = sorted(set(seen))
     assert seen == sorted(seen)
-    assert len([step for step in steps if 0 < step < 400_000]) >= 1, steps
+    assert len([step for step in steps if 0 < step < 250_000]) >= 1, steps
