@@ -23,5 +23,4 @@ with tempfile.TemporaryDirectory() as folder:
             shutil.move(Path(folder) / path.name, path)
 path = versions / "0001_initial.py"
 text = path.read_text().replace("portal.db.UtcDateTime(", "sa.DateTime(")
-text = text.replace("from alembic import op\n", "from alembic import op\n\nfrom portal.db import UtcDateTime\n", 1)
 path.write_text(text)

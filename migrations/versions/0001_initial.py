@@ -5,9 +5,6 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from portal.db import UtcDateTime
-
-
 revision = "0001"
 down_revision = None
 branch_labels = None
