@@ -39,12 +39,9 @@ def test_the_log_only_grows(session: Session) -> None:
     _fill(session)
     own = SQLITE_ONLY if session.get_bind().dialect.name == "sqlite" else POSTGRESQL_ONLY
     for name, statement in (ATTACKS | own).items():
-        try:
+        print(name)  # shown when it goes through
+        with pytest.raises(DBAPIError, match="the audit log only grows"):
             session.execute(sa.text(statement))
-        except DBAPIError as error:
-            assert "the audit log only grows" in str(error), name
-        else:
-            pytest.fail(f"{name} went through")
         session.rollback()
     record(session, system_actor("cli", "T"), Action.SETUP)
     session.commit()

@@ -15,7 +15,7 @@ function sample() {
   if (!now) return null;
   const gpu = now.dataset.device === "gpu";
   const used = Number(gpu ? now.dataset.usedMib : now.dataset.rssMib);
-  return { gpu, used, reserved: gpu ? Number(now.dataset.reservedMib) : null };
+  return { gpu, used, cached: gpu ? Math.max(0, Number(now.dataset.reservedMib) - used) : null };
 }
 
 function fromZero(_chart, _least, most) {
@@ -27,7 +27,7 @@ function aMinute(_chart, first, last) {
 }
 
 function draw(gpu) {
-  const series = [{}, { label: gpu ? card.dataset.used : card.dataset.resident, stroke: colour("--ui-used"), width: 2 }];
+  const series = [{ label: card.dataset.time }, { label: gpu ? card.dataset.used : card.dataset.resident, stroke: colour("--ui-used"), width: 2 }];
   if (gpu) series.push({ label: card.dataset.cached, stroke: colour("--ui-text-3"), width: 2, dash: [6, 4] });
   const axis = { stroke: colour("--ui-text-2"), grid: { stroke: colour("--ui-line"), width: 1 } };
   chart = new window.uPlot(
@@ -42,7 +42,7 @@ function add() {
   if (!card || !point) return;
   columns[0].push(Date.now() / 1000);
   columns[1].push(point.used);
-  columns[2].push(point.reserved);
+  columns[2].push(point.cached);
   for (const column of columns) if (column.length > POINTS) column.shift();
   if (columns[0].length < 2) return;
   card.hidden = false;
