@@ -65,7 +65,7 @@ def index() -> Any:
 
 
 @bp.get("/work/items")
-@requires(Permission.TRANSCRIBE, reads=True)
+@requires(Permission.TRANSCRIBE, reads=True, polls=True)
 def items() -> str:
     """What runs and what was finished last, for the page to bring itself up to date."""
     return render_template("workspace/_live.html", **_live())

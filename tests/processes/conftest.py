@@ -27,6 +27,7 @@ def portal(directory_server: Slapd, tmp_path_factory: pytest.TempPathFactory) ->
         "ldap_bind_password": BIND_PASSWORD,
         "ldap_base_dn": BASE,
         "sessions_per_person": "30",
+        "lease_seconds": "8",
     }
     with running_portal(tmp_path_factory.mktemp("portal") / "instance", settings=settings) as running:
         running.make_first_accounts()

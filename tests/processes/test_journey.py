@@ -120,7 +120,7 @@ def test_offices_see_no_recordings(portal: Running) -> None:
 @pytest.mark.parametrize("victim", ["portal.asr.engine.server", "portal.jobs.worker"])
 def test_killed_in_mid_job_ends_with_one_transcript(portal: Running, tmp_path: Path, victim: str) -> None:
     person = portal.journey("lin")
-    recording = person.upload(repeated(tmp_path / "long.wav", 60))
+    recording = person.upload(repeated(tmp_path / "long.wav", 20))
     wait_for_state(portal, recording, "running")
     time.sleep(1.0)
     for pid in {pid for pid in portal.children() if victim in _words(pid)}:
@@ -143,7 +143,7 @@ def test_the_command_line_transcribes_through_the_running_engine(portal: Running
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert set(result) == {"text", "audio_seconds", "model", "sentences"}
+    assert set(result) >= {"text", "audio_seconds", "model", "sentences"}
     first = result["sentences"][0]
     assert set(first) == {"text", "begin_ms", "end_ms", "speaker", "channel", "confidence", "words"}
     assert set(first["words"][0]) == {"text", "begin_ms", "end_ms", "confidence"}
