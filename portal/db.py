@@ -105,10 +105,14 @@ def set_read_only(value: bool) -> None:
 
 
 def engine_options(url: str) -> dict[str, Any]:
-    """Keyword arguments of ``create_engine`` for this address."""
+    """Keyword arguments of ``create_engine`` for this address. A failing statement never names its values: they would
+    end in the logs, and they are what people said.
+    """
     if url.startswith("sqlite"):
-        return {"connect_args": {"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}}
+        connect_args = {"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
+        return {"hide_parameters": True, "connect_args": connect_args}
     return {
+        "hide_parameters": True,
         "pool_pre_ping": True,
         "pool_size": 10,
         "max_overflow": 10,

@@ -75,7 +75,7 @@ def export(recording_id: uuid.UUID, file_format: str) -> Response:
         exports.Wording(_channels(), headers),
         copied=copied,
     )
-    response = Response(made.content, mimetype=f"{made.mimetype}; charset=utf-8")
+    response = Response(made.content, content_type=f"{made.mimetype}; charset=utf-8")
     if not copied:
         response.headers["Content-Disposition"] = _attachment(made.file_name)
     return response

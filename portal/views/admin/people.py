@@ -31,7 +31,8 @@ def _page(error: PortalError | None = None) -> Any:
     )
     session, actor = db.session(), current_actor()
     page = admin.list_people(session, actor, wanted, after=request.args.get("after", "")[:300])
-    query = {name: value for name, value in request.args.items() if name != "after" and value}
+    # named one by one: url_for takes words such as _scheme and endpoint from its keywords, too
+    query = {name: request.args[name] for name in ("text", "role", "state", "department") if request.args.get(name)}
     answer = render_template(
         "admin/people.html",
         page=page,

@@ -168,3 +168,10 @@ def test_policy_reaches_the_people(app: Flask, world: World, client_of: ClientOf
         user = db.session.get_one(User, world.lin.id)
         offered = choices_for(db.session(), actor(world.lin), user)
         assert (offered.itn, offered.channels) == (False, "split")
+
+
+@pytest.mark.parametrize("query", ["endpoint=x", "_scheme=javascript&_external=1", "_anchor=x", "_method=POST"])
+def test_words_of_url_for_in_the_address_stay_words(jobs: World, client_of: ClientOf, query: str) -> None:
+    answer = client_of(jobs.admin).get(f"/admin/people?after=a&role=staff&{query}")
+    assert answer.status_code == 200
+    assert 'href="/admin/people?role=staff"' in answer.get_data(as_text=True)

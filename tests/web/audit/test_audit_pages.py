@@ -143,3 +143,8 @@ def test_a_failing_commit_asks_to_try_again(
     answer = client.post("/admin/departments", data={"name": "法务部"})
     assert answer.status_code == status
     assert "法务部" not in client.get("/admin/departments").get_data(as_text=True)
+
+
+def test_a_number_beyond_every_database_is_not_found(log: World, client_of: ClientOf) -> None:
+    for number in ("0", str(2**63), "9" * 40):
+        assert client_of(log.auditor).get(f"/audit/{number}").status_code == 404

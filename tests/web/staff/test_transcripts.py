@@ -63,7 +63,9 @@ def test_exports_carry_their_real_name(world: World, seed: Seed, lin: FlaskClien
     assert answer.headers["Content-Type"] == "application/x-subrip; charset=utf-8"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.text.startswith("1\n00:00:00,000 --> ")
-    assert "Content-Disposition" not in lin.get(f"/transcripts/{recording}/export/txt?copy=1").headers
+    copied = lin.get(f"/transcripts/{recording}/export/txt?copy=1").headers
+    assert "Content-Disposition" not in copied
+    assert copied["Content-Type"] == "text/plain; charset=utf-8"
 
 
 @pytest.mark.parametrize(
