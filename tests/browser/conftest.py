@@ -19,9 +19,9 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from portal.app import create_app
 from portal.db import db, upgrade, utcnow
 from portal.http.signed_in import cookie_name, token_hash
-from portal.models import User, UserSession
+from portal.models import Role, User, UserSession
 from portal.settings import load_settings
-from tests.support.world import World, make_world
+from tests.support.world import World, make_user, make_world
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parents[1] / ".cache" / "screenshots"  # git ignores it; test-results is emptied by the browser plugin
@@ -76,6 +76,15 @@ class Site:
             db.session.commit()
             return found
 
+    def newcomer(self, login: str, name: str) -> User:
+        """An everyday person who has done nothing yet."""
+        with self.app.app_context():
+            person = make_user(db.session(), login, name, Role.STAFF)
+            db.session.commit()
+            db.session.refresh(person)
+            db.session.expunge_all()
+        return person
+
     def token_of(self, user: User) -> str:
         """A live session of this person."""
         if user.login not in self.tokens:
@@ -94,7 +103,11 @@ class Site:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One application for all pages; tests that change it use people of their own."""
-    settings = load_settings(instance=tmp_path_factory.mktemp("site") / "instance")
+    settings = load_settings(
+        instance=tmp_path_factory.mktemp("site") / "instance",
+        upload_chunk_bytes=64 * 1024,
+        upload_max_bytes=2 * 1024**2,
+    )
     upgrade(settings)
     app = create_app(settings)
     with app.app_context():
