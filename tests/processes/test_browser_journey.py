@@ -107,7 +107,7 @@ def test_from_the_file_to_the_text_and_back_to_the_sound(page: Page, portal: Run
     page.wait_for_function("() => document.getElementById('audio').currentTime > 0.5")
     begin = float(sentence.get_attribute("data-b") or 0)
     assert page.evaluate("document.getElementById('audio').currentTime") * 1000 >= begin - 100
-    expect(page.locator("#document .is-now").first).to_be_visible()
+    expect(page.locator("#document .ui-now").first).to_be_visible()
 
     page.locator("#export summary").click()
     with page.expect_download() as download:
