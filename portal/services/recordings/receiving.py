@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +30,7 @@ from portal.services.recognition import transcriptions
 from portal.services.recordings.file_store import BlockWriter, FileStore
 from portal.services.recordings.media_errors import params_for_people
 from portal.services.recordings.names import title_of
-from portal.services.recordings.uploads import leave, note, open_for
+from portal.services.recordings.uploads import HEADROOM_BYTES, leave, note, open_for
 from portal.settings import Settings
 
 Transactions = Callable[[], AbstractContextManager[Session]]
@@ -98,7 +98,7 @@ def receive(
         receiver.store.restage(upload_id)
         if writer.size < offset:
             raise PortalError("UPLOAD_GONE")
-        reached = _write(writer, offset, total, blocks, length, checksum)
+        reached = _write(writer, offset, total, _while_there_is_room(receiver.store, blocks), length, checksum)
         if reached < total:
             with receiver.transactions() as session:
                 _advance(session, upload_id, offset, reached)
@@ -114,6 +114,14 @@ def _expect(receiver: Receiver, actor: Actor, upload_id: uuid.UUID, offset: int)
         if row.state != "open" or row.received_bytes != offset:
             raise PortalError("UPLOAD_OFFSET")
         return row.total_bytes
+
+
+def _while_there_is_room(store: FileStore, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    # every upload fitted when it began; many at once must still leave the database and the audit log their part
+    for block in blocks:
+        if store.free_bytes() < len(block) + HEADROOM_BYTES:
+            raise PortalError("DISK_FULL")
+        yield block
 
 
 def _write(

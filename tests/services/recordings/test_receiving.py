@@ -136,3 +136,18 @@ def test_a_full_disk_is_said_before_and_while_it_happens(
             session, lin, file_name="x", total_bytes=10, options=UploadOptions(),
             settings=receiver.settings, store=receiver.store,
         )  # fmt: skip
+
+
+def test_the_last_of_the_disk_is_not_for_uploads(
+    people: World, receiver: receiving.Receiver, upload_id: uuid.UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of many uploads fits when it begins; together they must not fill what the audit log needs."""
+    lin = actor(people.lin)
+    left = iter([uploads.HEADROOM_BYTES + 600, uploads.HEADROOM_BYTES + 100])
+    monkeypatch.setattr(FileStore, "free_bytes", lambda _store: next(left))
+    with pytest.raises(PortalError, match="DISK_FULL"):
+        receiving.receive(receiver, lin, upload_id, 0, [DATA[:500], DATA[500:1000]])
+    with receiver.store.append(upload_id) as writer:
+        assert writer.size == 0
+    monkeypatch.undo()
+    assert receiving.receive(receiver, lin, upload_id, 0, [DATA]) == len(DATA)
