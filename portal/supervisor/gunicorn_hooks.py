@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import os
+import socket
+import struct
 from typing import Any
 
 from portal.supervisor.shim import die_with_parent
 
+SILENCE_SECONDS = 15
+"""A caller in the middle of a request who sends nothing for so long is cut off; an upload then goes on from there.
 
-def post_fork(_server: Any, _worker: Any) -> None:
-    """A web worker must not outlive gunicorn, even when that is killed."""
+gunicorn's threads read without any limit: some dozen half requests would occupy them all.
+"""
+
+
+def post_fork(_server: Any, worker: Any) -> None:
+    """A web worker must not outlive gunicorn, even when that is killed; nor wait for callers who say nothing."""
     die_with_parent(os.getppid())
+    for listener in worker.sockets:
+        # the kernel gives the limit on to every accepted connection
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", SILENCE_SECONDS, 0))

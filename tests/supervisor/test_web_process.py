@@ -14,6 +14,7 @@ import pytest
 from portal.settings import load_settings
 from portal.supervisor import plans, probes
 from portal.supervisor.children import Child, Plan, session_members
+from portal.supervisor.gunicorn_hooks import SILENCE_SECONDS
 
 pytestmark = pytest.mark.processes
 
@@ -72,3 +73,21 @@ def test_its_command_line_names_the_certificate(tmp_path: Path) -> None:
     assert f"--certfile {tmp_path}/c.crt --keyfile {tmp_path}/c.key" in line
     assert "--worker-class gthread --workers 3 --threads 5" in line
     assert "--no-control-socket" in line
+
+
+def test_callers_who_fall_silent_lose_their_thread(web: Child) -> None:
+    """Half a request on every thread, and nobody else gets in for as long as the connections stay open."""
+    port = int(web.plan.argv[web.plan.argv.index("--bind") + 1].rpartition(":")[2])
+    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(4)]
+    try:
+        for caller in silent:
+            caller.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Le")
+            caller.settimeout(SILENCE_SECONDS + 5)
+        time.sleep(1)
+        assert all(caller.recv(1) == b"" for caller in silent)
+    finally:
+        for caller in silent:
+            caller.close()
+        web.send(signal.SIGTERM)
+        assert web.process is not None
+        web.process.wait(timeout=12)
