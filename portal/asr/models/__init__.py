@@ -1,0 +1,1 @@
+"""The small FunASR models that ship with the portal (directories seaco, vad, punc) and their recipe."""
