@@ -62,6 +62,7 @@ def enforce() -> Response | None:
     if request.endpoint is None or request.endpoint == "static":
         set_read_only(True)
         return None
+    refuse_nul()
     view = current_app.view_functions[request.endpoint]
     permission = permission_of(view)
     set_read_only(bool(getattr(view, _READS, False)))
@@ -81,6 +82,16 @@ def enforce() -> Response | None:
             return redirect(url_for("identity.account"))
         raise PortalError("PASSWORD_CHANGE_NEEDED")
     return None
+
+
+def refuse_nul() -> None:
+    """Refuse NUL in what was typed: PostgreSQL fails at it in any value, SQLite reads a text only as far as it.
+
+    Raises:
+        PortalError: BAD_REQUEST.
+    """
+    if any("\0" in text for _name, texts in request.values.lists() for text in texts):
+        raise PortalError("BAD_REQUEST")
 
 
 def from_admin_network(permission: Permission) -> bool:

@@ -116,3 +116,10 @@ def test_only_a_search_is_audited(world: World, seed: Seed, lin: FlaskClient) ->
     rows = seed(lambda s: [tuple(row) for row in s.execute(columns.where(AuditEvent.actor_id == world.lin.id))])
     assert [row[0] for row in rows] == ["transcript.search"]
     assert "并购" not in str(rows)
+
+
+def test_what_no_database_keeps_is_refused(lin: FlaskClient) -> None:
+    """PostgreSQL fails at NUL in any value, which was a 500; SQLite takes it for the end and finds everything."""
+    assert lin.get("/history/search?q=a%00b").status_code == 400
+    assert lin.get("/history?state=%00").status_code == 400
+    assert lin.post("/hotwords", data={"name": "a\0b"}).status_code == 400
