@@ -19,7 +19,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from portal.app import create_app
 from portal.db import db, upgrade, utcnow
 from portal.http.signed_in import cookie_name, token_hash
-from portal.models import Role, User, UserSession
+from portal.models import Department, Role, User, UserSession
 from portal.settings import load_settings
 from tests.support.world import World, make_user, make_world
 
@@ -77,9 +77,12 @@ class Site:
             return found
 
     def newcomer(self, login: str, name: str) -> User:
-        """An everyday person who has done nothing yet."""
+        """An everyday person who has done nothing yet, alone in a new department."""
         with self.app.app_context():
-            person = make_user(db.session(), login, name, Role.STAFF)
+            department = Department(name=f"{name}的部门")
+            db.session.add(department)
+            db.session.flush()
+            person = make_user(db.session(), login, name, Role.STAFF, department)
             db.session.commit()
             db.session.refresh(person)
             db.session.expunge_all()
