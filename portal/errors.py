@@ -91,6 +91,11 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     ),
     "LOGIN_TAKEN": CatalogueEntry(_("账号“{login}”已经存在。"), _("请换一个名字。"), 409),
     "SAME_PERSON": CatalogueEntry(_("管理员和审计员必须是两个不同的账号。"), _("请填写不同的名字。"), 422),
+    "AUDITOR_ON_SERVER": CatalogueEntry(
+        _("审计员的账号不能由管理员设立或改动。"),
+        _("请在服务器上用 portal user create、role、password、disable 管理。"),
+        403,
+    ),
     "LAST_ADMIN": CatalogueEntry(_("这是最后一位管理员，不能停用或改换身份。"), _("请先指定另一位管理员。"), 409),
     # uploads
     "UPLOAD_TOO_LARGE": CatalogueEntry(_("文件超过了上限 {limit}。"), _("请压缩或剪短后再上传。"), 413),

@@ -224,3 +224,11 @@ def enable_command(login: str) -> None:
 def unlock_command(login: str) -> None:
     """Forget LOGIN's failed sign-ins."""
     _act(login, lambda session, user: lockout.unlock(session, _actor(), user))
+
+
+@user_group.command("role")
+@click.argument("login")
+@click.argument("role", type=click.Choice([role.value for role in Role]))
+def role_command(login: str, role: str) -> None:
+    """Give LOGIN another office; sessions end. Auditors are made and changed only here."""
+    _act(login, lambda session, user: accounts.set_role(session, _actor(), user, Role(role)))

@@ -140,6 +140,12 @@ def new_first_password() -> FirstPassword:
     return FirstPassword(password, passwords.hash_password(password))
 
 
+def _keep_out_of_audit(user: User | None, role: Role | None = None) -> None:
+    """Who is watched does not choose the watcher: auditors are made and changed on the server (``portal user``)."""
+    if role is Role.AUDITOR or (user is not None and user.role == Role.AUDITOR):
+        raise PortalError("AUDITOR_ON_SERVER")
+
+
 def create_person(
     session: Session,
     actor: Actor,
@@ -154,9 +160,10 @@ def create_person(
 
     Raises:
         Forbidden: the actor is no administrator.
-        PortalError: LOGIN_TAKEN, INVALID_VALUE.
+        PortalError: LOGIN_TAKEN, INVALID_VALUE, AUDITOR_ON_SERVER.
     """
     need(actor, Permission.ADMIN_PEOPLE)
+    _keep_out_of_audit(None, _role(role))
     return accounts.create_local(
         session,
         actor,
@@ -190,9 +197,10 @@ def update_person(
     Raises:
         Forbidden: the actor is no administrator, or changes their own office.
         NotFound: there is no such person or department.
-        PortalError: LAST_ADMIN, INVALID_VALUE.
+        PortalError: LAST_ADMIN, INVALID_VALUE, AUDITOR_ON_SERVER.
     """
     user = get_person(session, actor, user_id).user
+    _keep_out_of_audit(user, _role(role))
     accounts.set_department(session, actor, user, _department(session, department_id))
     accounts.set_role(session, actor, user, _role(role))
 
@@ -202,9 +210,10 @@ def disable_person(session: Session, actor: Actor, user_id: uuid.UUID) -> None:
 
     Raises:
         Forbidden, NotFound: see ``get_person``.
-        PortalError: LAST_ADMIN.
+        PortalError: LAST_ADMIN, AUDITOR_ON_SERVER.
     """
     user = get_person(session, actor, user_id).user
+    _keep_out_of_audit(user)
     if user.id == actor.user_id:
         raise Forbidden
     accounts.disable(session, actor, user)
@@ -212,7 +221,9 @@ def disable_person(session: Session, actor: Actor, user_id: uuid.UUID) -> None:
 
 def enable_person(session: Session, actor: Actor, user_id: uuid.UUID) -> None:
     """Let somebody sign in again."""
-    accounts.enable(session, actor, get_person(session, actor, user_id).user)
+    user = get_person(session, actor, user_id).user
+    _keep_out_of_audit(user)
+    accounts.enable(session, actor, user)
 
 
 def unlock_person(session: Session, actor: Actor, user_id: uuid.UUID) -> None:
@@ -225,8 +236,10 @@ def reset_password(session: Session, actor: Actor, user_id: uuid.UUID, first: Fi
 
     Raises:
         Forbidden: a directory person, whose password lives elsewhere; or the actor's own account.
+        PortalError: AUDITOR_ON_SERVER.
     """
     user = get_person(session, actor, user_id).user
+    _keep_out_of_audit(user)
     if user.kind != AccountKind.LOCAL or user.id == actor.user_id:
         raise Forbidden
     accounts.set_password(session, actor, user, first.hash, must_change=True)

@@ -74,7 +74,7 @@ def test_a_new_person_must_change_the_first_password(session: Session, people: W
 def test_nobody_changes_their_own_office_or_locks_themselves_out(session: Session, people: World) -> None:
     who = actor(people.admin)
     for verb in (
-        lambda: admin.update_person(session, who, people.admin.id, role="auditor", department_id=None),
+        lambda: admin.update_person(session, who, people.admin.id, role="staff", department_id=None),
         lambda: admin.disable_person(session, who, people.admin.id),
         lambda: admin.reset_password(session, who, people.admin.id, FIRST),
     ):
@@ -83,9 +83,25 @@ def test_nobody_changes_their_own_office_or_locks_themselves_out(session: Sessio
 
 
 def test_an_office_and_a_department_change_together(session: Session, people: World) -> None:
-    admin.update_person(session, actor(people.admin), people.lin.id, role="auditor", department_id=people.market.id)
+    admin.update_person(session, actor(people.admin), people.lin.id, role="admin", department_id=people.market.id)
     user = session.get_one(User, people.lin.id)
-    assert (user.role, user.department_id) == ("auditor", people.market.id)
+    assert (user.role, user.department_id) == ("admin", people.market.id)
+
+
+def test_an_administrator_makes_and_touches_no_auditor(session: Session, people: World) -> None:
+    who = actor(people.admin)
+    for verb in (
+        lambda: admin.create_person(
+            session, who, FIRST, login="eye", display_name="x", role="auditor", department_id=None
+        ),
+        lambda: admin.update_person(session, who, people.lin.id, role="auditor", department_id=None),
+        lambda: admin.update_person(session, who, people.auditor.id, role="staff", department_id=None),
+        lambda: admin.disable_person(session, who, people.auditor.id),
+        lambda: admin.enable_person(session, who, people.auditor.id),
+        lambda: admin.reset_password(session, who, people.auditor.id, FIRST),
+    ):
+        with pytest.raises(PortalError, match="AUDITOR_ON_SERVER"):
+            verb()
 
 
 @pytest.mark.parametrize("name", ["lin", "auditor"])

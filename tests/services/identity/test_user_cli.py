@@ -49,6 +49,10 @@ def test_create_list_disable_enable(place: Settings) -> None:
     assert run("disable", "lin").exit_code == 0
     assert "disabled" in run("list").output
     assert run("enable", "lin").exit_code == run("unlock", "lin").exit_code == 0
+    assert run("role", "lin", "auditor").exit_code == 0
+    assert "auditor" in run("list").output
+    assert run("role", "lin", "root").exit_code != 0
+    assert run("role", "lin", "staff").exit_code == 0
     assert "no account" in run("disable", "nobody").output
     assert run("create", "guan", "--role", "admin").exit_code == 0
     assert "LAST_ADMIN" in run("disable", "guan").output
