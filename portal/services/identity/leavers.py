@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal.db import utcnow
+from portal.errors import PortalError
 from portal.models.user import AccountKind, User, UserSession
-from portal.services.identity import accounts
+from portal.services.identity import accounts, sessions
 from portal.services.identity.actor import Actor, system_actor
 from portal.services.identity.directory import Directory, DirectoryPerson, DirectoryUnavailable, directory_for
 from portal.settings import Settings
@@ -76,5 +77,13 @@ def _apply(session: Session, actor: Actor, guid: str, person: DirectoryPerson | 
     user.directory_checked_at = utcnow()
     if user.disabled_at is not None:
         return 0
-    accounts.disable(session, actor, user, reason="left_directory")
+    try:
+        accounts.disable(session, actor, user, reason="left_directory")
+    except PortalError as error:
+        if error.code != "LAST_ADMIN":
+            raise
+        # the account stays, but nobody can sign in with it any more; the others who left must not stay with it
+        log.error("the last administrator left the directory; make somebody else one: portal user role")
+        sessions.revoke_all(session, actor, user, reason="left_directory")
+        return 0
     return 1

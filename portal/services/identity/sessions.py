@@ -136,7 +136,8 @@ def revoke_all(session: Session, actor: Actor, user: User, *, reason: str, keep:
     """End all sessions of a person (but ``keep``); returns how many ended. One audit row if any did.
 
     Args:
-        reason: why, for the audit row: ``disabled``, ``role``, ``password``, ``department`` or ``own_wish``.
+        reason: why, for the audit row: ``disabled``, ``left_directory``, ``role``, ``password``, ``department`` or
+            ``own_wish``.
     """
     rows = session.scalars(
         sa.select(UserSession).where(UserSession.user_id == user.id, UserSession.revoked_at.is_(None))

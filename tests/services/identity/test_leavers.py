@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from portal.db import utcnow
-from portal.models import User, UserSession
+from portal.models import Role, User, UserSession
 from portal.services.identity import leavers, sessions
 from portal.services.identity.directory import Directory
 from portal.services.identity.leavers import recheck_directory_people
@@ -55,6 +55,25 @@ def test_leavers_lose_their_session(begin: Begin, ldap_settings: Settings, slapd
         assert sessions.load(session, ldap_settings, leaver) is None
         assert sessions.load(session, ldap_settings, stays) is not None
     assert audit_rows(begin, "user.disable") == [("ok", None, "housekeeping")]
+
+
+def test_a_last_administrator_who_left_keeps_nobody_else_in(
+    begin: Begin, ldap_settings: Settings, slapd: Slapd
+) -> None:
+    tokens = {}
+    for login in ("oldadmin", "oldstaff"):
+        slapd.add(support.person(login, "要走的人", "pass-leave", "研发部"))
+        tokens[login] = enter(begin, ldap_settings, login, "pass-leave")
+    with begin() as session:
+        session.execute(sa.update(User).where(User.login == "oldadmin").values(role=Role.ADMIN.value))
+    for login in tokens:
+        slapd.remove(login)
+    assert recheck(begin, ldap_settings) == 1
+    with begin() as session:
+        assert [sessions.load(session, ldap_settings, token) for token in tokens.values()] == [None, None]
+        left = dict(session.execute(sa.select(User.login, User.disabled_at)).all())
+    assert left["oldadmin"] is None, "the portal would have no administrator"
+    assert left["oldstaff"] is not None
 
 
 def test_a_silent_directory_shuts_nobody_out(begin: Begin, ldap_settings: Settings, slapd: Slapd) -> None:
