@@ -119,6 +119,7 @@ class House:
             expired = uploads.expire_stale(session)
         for upload_id in expired:
             self._store.discard(upload_id)
+            self._store.erase(upload_id)  # adopted by a process that died before its commit
         old = list(self._store.stale_uploads(ORPHAN_S))
         if old:
             with read_only(), self._sessions() as session:

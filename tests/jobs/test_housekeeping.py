@@ -59,6 +59,23 @@ def test_uploads_past_their_time_go(place: Workplace, house: housekeeping.House)
         assert session.get_one(Upload, old).state == "expired"
 
 
+def test_a_file_adopted_right_before_the_machine_stopped_goes_with_its_upload(
+    place: Workplace, house: housekeeping.House
+) -> None:
+    expires, given_up = begin(place), begin(place)
+    for item in (expires, given_up):
+        with place.store.append(item) as writer:
+            writer.write_at(0, b"x")
+        place.store.adopt(item)  # and the commit that should follow never came
+    with place.sessions.begin() as session:
+        uploads.cancel(session, actor(place.world.lin), given_up, place.store)
+    with place.sessions.begin() as session:
+        past = utcnow() - timedelta(seconds=1)
+        session.execute(sa.update(Upload).where(Upload.id == expires).values(expires_at=past))
+    house.sweep_uploads()
+    assert list(place.settings.store_dir.glob("*/*")) == []
+
+
 def test_erasing_is_promised_and_kept_even_when_it_fails_at_first(
     place: Workplace, house: housekeeping.House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

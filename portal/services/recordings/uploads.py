@@ -116,7 +116,12 @@ def cancel(session: Session, actor: Actor, upload_id: uuid.UUID, store: FileStor
     if not leave(session, upload_id, "expired", "UPLOAD_GONE"):
         raise PortalError("UPLOAD_GONE")
     note(session, actor, audit.Action.UPLOAD_CANCEL, upload_id)
-    after_commit(session, lambda: store.discard(upload_id))
+
+    def forget() -> None:
+        store.discard(upload_id)
+        store.erase(upload_id)  # adopted by a process that died before its commit
+
+    after_commit(session, forget)
 
 
 def recent_for(session: Session, actor: Actor, *, recent: timedelta = timedelta(days=1)) -> list[Upload]:
