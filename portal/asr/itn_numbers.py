@@ -15,7 +15,10 @@ _PERCENT = re.compile(f"百分之(负?{_N}(?:点[零〇一二三四五六七八�
 _DECIMAL = re.compile(f"(负?)({_N})点([零〇一二三四五六七八九]+)([万亿]?)")
 _WHOLE = re.compile(_N)
 _CLOCK_PART = re.compile(f"({_N})(?=[点分秒时]|$)")
-_CLOCK_LIKE = re.compile("(?:二十[一二三四]|十[一二三四五六七八九]|[一二两三四五六七八九十])点零[一二三四五六七八九]")
+_CLOCK_LIKE = re.compile(
+    "(?:二十[一二三四]|十[一二三四五六七八九]|[一二两三四五六七八九十])点(?:零[一二三四五六七八九]分?|[一三]刻)"
+)
+"""What wetext takes for a decimal (cardinal) or for points in a game (measure): 十点零五, 十二点零五分, 八点一刻."""
 _DAY_AFTER_MONTH = re.compile(f"月{_N}(号)")
 
 
@@ -34,7 +37,7 @@ def written(text: str, begin: int, end: int, kind: str) -> list[Change]:
     Each numeral gets a change of its own, so that units between them keep their own times.
     """
     spoken = text[begin:end]
-    if kind == "time" or (kind == "cardinal" and _CLOCK_LIKE.fullmatch(spoken)):
+    if kind == "time" or (kind in ("cardinal", "measure") and _CLOCK_LIKE.fullmatch(spoken)):
         found = [(m.start(1), m.end(1), _clock_number(m.group(1))) for m in _CLOCK_PART.finditer(spoken)]
     else:
         found = _numbers(spoken)
@@ -90,7 +93,9 @@ def to_digits(spoken: str) -> str:
     value = _value(spoken)
     if value >= 10**4 and value % 10**4 == 0:
         hundred_millions, rest = divmod(value, 10**8)
-        return (f"{hundred_millions}亿" if hundred_millions else "") + (f"{rest // 10**4}万" if rest else "")
+        whole, odd = divmod(hundred_millions, 10**4)
+        large = f"{whole}万亿" if whole and not odd else f"{hundred_millions}亿" if hundred_millions else ""
+        return large + (f"{rest // 10**4}万" if rest else "")
     return str(value)
 
 
