@@ -72,8 +72,8 @@ def _piece(words: Sequence[Word], marks: Sequence[str]) -> int:
         if characters > MAX_SENTENCE_CHARACTERS or word.end_ms - words[0].begin_ms > MAX_SENTENCE_MS:
             break
         fits += 1
-    if fits == len(words):
-        return fits
+    if fits == len(words) or len(words) == 1:
+        return len(words)
     if fits <= _MIN_PIECE:  # long silences inside: the pause is the best place there is
         return max(1, widest_gap(words, 0, max(1, fits)) + 1)
     comma = next((i for i in range(fits - 1, _MIN_PIECE - 2, -1) if marks[i] and marks[i] in PAUSE_MARKS), None)

@@ -202,6 +202,12 @@ def test_no_word_is_lost_on_the_way(rows: list[tuple[str, str, int]], itn: bool)
         assert [w for s in sentences for w in s.words] == words
 
 
+@pytest.mark.parametrize("word", [Word("a" * 200, 0, 500), Word("啊", 0, 61_000)])
+def test_one_word_beyond_every_limit_is_a_sentence(word: Word) -> None:
+    builder = SentenceBuilder()
+    assert [s.words for s in builder.push([(word, "。")])] == [(word,)]
+
+
 def sentence(begin: int, end: int, text: str = "好。", channel: int | None = None) -> Sentence:
     return Sentence(text, begin, end, (), channel=channel)
 
