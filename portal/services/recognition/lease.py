@@ -23,7 +23,7 @@ from portal.services.identity.actor import Actor
 from portal.services.recognition import scheduler
 from portal.services.recognition.clock import db_now
 from portal.services.recognition.results import write_transcript
-from portal.services.recognition.states import BACK_IN_QUEUE, NO_LEASE, move
+from portal.services.recognition.states import BACK_IN_QUEUE, NO_LEASE, hold_recording, move
 
 MAX_ATTEMPTS = 5
 KIND = "transcription"
@@ -112,6 +112,7 @@ def complete(session: Session, actor: Actor, held: Claim, result: Result) -> boo
     Returns False when the result is thrown away: another run owns the row now, or the person cancelled in time. Safe
     to repeat after a commit whose answer was lost.
     """
+    hold_recording(session, held.recording_id)
     state = _OUTCOMES[result.outcome]
     values = {
         **NO_LEASE,

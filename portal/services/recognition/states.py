@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from portal.models import State, Transcription
+from portal.models import Recording, State, Transcription
 
 NO_LEASE: dict[str, Any] = {"lease_token": None, "lease_until": None}
 BACK_IN_QUEUE: dict[str, Any] = {
@@ -23,6 +23,15 @@ BACK_IN_QUEUE: dict[str, Any] = {
     "cancel_requested_at": None,
 }
 """A row that waits again takes a new turn and shows no old progress."""
+
+
+def hold_recording(session: Session, recording_id: uuid.UUID) -> bool:
+    """Let nobody delete a recording until this transaction ends; False when it is deleted already.
+
+    Taken before the transcription's row, as deleting does: two that wait for each other would end in a deadlock.
+    """
+    held = sa.select(Recording.deleted_at).where(Recording.id == recording_id).with_for_update(key_share=True)
+    return session.scalars(held).one() is None
 
 
 def move(

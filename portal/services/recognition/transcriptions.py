@@ -15,7 +15,7 @@ from portal.models import Recording, State, Transcription
 from portal.services import audit
 from portal.services.identity.actor import Actor
 from portal.services.recognition.clock import db_now
-from portal.services.recognition.states import BACK_IN_QUEUE, NO_LEASE, move
+from portal.services.recognition.states import BACK_IN_QUEUE, NO_LEASE, hold_recording, move
 from portal.settings import Settings
 
 KIND = "transcription"
@@ -99,7 +99,8 @@ def retry(session: Session, actor: Actor, transcription_id: uuid.UUID, *, settin
         NotFound: not one's own, or its recording was deleted.
         PortalError: WRONG_STATE when it waits, runs or was done.
     """
-    get_for(session, actor, transcription_id)
+    if not hold_recording(session, get_for(session, actor, transcription_id).recording_id):
+        raise NotFound
     now = db_now(session)
     values = {
         **BACK_IN_QUEUE,

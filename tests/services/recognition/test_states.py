@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -200,6 +201,70 @@ def test_deleting_removes_the_text_and_promises_the_file(session: Session, peopl
     assert [row.topic for row in session.scalars(sa.select(OutboxMessage))] == [lease.FINISHED, recordings.ERASE]
     with pytest.raises(NotFound):
         recordings.get_for(session, lin, recording_id)
+
+
+def side_by_side(make: sessionmaker[Session], step: Callable[[Session], object]) -> Callable[[], list[object]]:
+    """Run ``step`` in a transaction of another thread; the returned call waits and gives its result, or its error."""
+    ended: list[object] = []
+
+    def run() -> None:
+        try:
+            with make.begin() as own:
+                ended.append(step(own))
+        except Exception as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    time.sleep(0.5)
+
+    def wait() -> list[object]:
+        thread.join()
+        return ended
+
+    return wait
+
+
+def test_deleting_in_the_middle_of_a_retry_leaves_nothing_to_do(
+    session: Session, people: World, queue: Queue, any_settings: Settings
+) -> None:
+    item, lin = queue(people.lin), actor(people.lin)
+    recording_id = session.get_one(Transcription, item).recording_id
+    lease.fail(session, WORKER, claim(session), "ASR_FAILED")
+    session.commit()
+    engine = create_engine(any_settings)
+    transcriptions.retry(session, lin, item, settings=any_settings)
+    deleting = side_by_side(session_factory(engine), lambda own: recordings.delete(own, lin, recording_id))
+    session.commit()
+    assert deleting() == [None]
+    assert state(session, item) == "cancelled"
+    with pytest.raises(NotFound):
+        transcriptions.retry(session, lin, item, settings=any_settings)
+    engine.dispose()
+
+
+def test_finishing_and_deleting_do_not_wait_for_each_other(
+    session: Session, people: World, queue: Queue, any_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item, lin = queue(people.lin), actor(people.lin)
+    recording_id, held = session.get_one(Transcription, item).recording_id, claim(session)
+    engine = create_engine(any_settings)
+    finishing: list[Callable[[], list[object]]] = []
+    cancel_all_of = transcriptions.cancel_all_of
+
+    def interrupted(own: Session, deleted: uuid.UUID) -> None:
+        finishing.append(
+            side_by_side(session_factory(engine), lambda other: lease.complete(other, WORKER, held, result()))
+        )
+        cancel_all_of(own, deleted)
+
+    monkeypatch.setattr(transcriptions, "cancel_all_of", interrupted)
+    recordings.delete(session, lin, recording_id)
+    session.commit()
+    assert finishing[0]() == [False]
+    assert state(session, item) == "cancelled"
+    assert session.scalars(sa.select(Transcript)).all() == []
+    engine.dispose()
 
 
 def test_administrators_see_jobs_but_no_titles(session: Session, people: World, queue: Queue) -> None:
