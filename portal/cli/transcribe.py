@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import click
 
@@ -56,12 +56,13 @@ def transcribe_command(
     try:
         with engine_client() as engine:
             for path in files:
-                if not path.is_file():
+                source = _opened(path)
+                if source is None:
                     failed = True
-                    click.echo(f"{_shown(path)}: 没有这个文件。请检查路径。 [FILE_MISSING]", err=True)
                     continue
                 try:
-                    _one(path, options, engine, form, output)
+                    with source:
+                        _one(path, source, options, engine, form, output)
                 except AsrError as error:
                     failed = True
                     click.echo(f"{_shown(path)}: {sentence_of(error)}", err=True)
@@ -84,13 +85,27 @@ def _cleaned(raw: Sequence[str]) -> tuple[str, ...]:
     return check.words
 
 
-def _one(path: Path, options: TranscribeOptions, engine: EngineClient, form: Format, output: Path | None) -> None:
+def _opened(path: Path) -> BinaryIO | None:
+    """The recording, links followed; None once the person was told why there is none."""
+    try:
+        if path.is_file():
+            return path.open("rb")
+        problem = "没有这个文件。请检查路径。 [FILE_MISSING]"
+    except OSError as error:
+        problem = f"读不了这个文件：{error.strerror}。请检查权限。 [FILE_UNREADABLE]"
+    click.echo(f"{_shown(path)}: {problem}", err=True)
+    return None
+
+
+def _one(
+    path: Path, source: BinaryIO, options: TranscribeOptions, engine: EngineClient, form: Format, output: Path | None
+) -> None:
     from portal.asr.audio import DecodeLimits
     from portal.asr.pipeline import transcribe
 
     with _bar(path) as show:
         result = transcribe(
-            path, options, engine, limits=DecodeLimits(), on_progress=show, should_stop=lambda: False
+            source.fileno(), options, engine, limits=DecodeLimits(), on_progress=show, should_stop=lambda: False
         )  # fmt: skip
     for code in (*result.warnings, *_advice(result)):
         click.echo(f"{_shown(path)}: {advice_of(code)}", err=True)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -82,6 +83,29 @@ def test_errors_are_one_sentence_each_and_the_others_go_on(
     assert "missing.wav" in lines[1]
     assert "NO_SPEECH" in lines[2]
     assert result.stdout.strip()
+
+
+def test_links_are_followed_and_unreadable_files_are_not_called_damaged(
+    engine: EngineClient, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = tmp_path / "链接.wav"
+    link.symlink_to(recording)
+    secret = tmp_path / "secret.wav"
+    secret.write_bytes(recording.read_bytes())
+    opened = Path.open
+
+    def refuse(path: Path, *arguments: Any) -> Any:
+        if path == secret:  # its mode would not stop root, who runs these tests in containers
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    result = call(secret, link)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "secret.wav: 读不了这个文件：Permission denied。请检查权限。 [FILE_UNREADABLE]"
+    ]
+    assert result.stdout == call(recording).stdout
 
 
 def test_hotwords_are_cleaned_and_the_rest_named(engine: EngineClient, recording: Path) -> None:
