@@ -9,7 +9,6 @@ from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from portal.db import db
-from portal.errors import entry
 from portal.http.guards import requires
 from portal.http.people import current_actor
 from portal.services.identity.permissions import Permission
@@ -20,8 +19,7 @@ from portal.views.admin.blueprint import bp
 def _table(template: str) -> str:
     session, actor = db.session(), current_actor()
     jobs = jobs_overview.admin_jobs(session, actor)
-    sentences = {job.error_code: entry(job.error_code).message for job in jobs if job.error_code}
-    return render_template(template, jobs=jobs, queue=jobs_overview.queue_facts(session), sentences=sentences)
+    return render_template(template, jobs=jobs, queue=jobs_overview.queue_facts(session))
 
 
 @bp.get("/jobs", endpoint="jobs")

@@ -28,7 +28,12 @@ def jobs(app: Flask, world: World) -> World:
         states: tuple[dict[str, Any], ...] = (
             {"state": "running", "lease_token": "x", "done_ms": 61_000, "started_at": utcnow()},
             {"state": "queued"},
-            {"state": "failed", "error_code": "MEDIA_TOO_LONG", "finished_at": utcnow()},
+            {
+                "state": "failed",
+                "error_code": "MEDIA_TOO_LONG",
+                "error_params": {"limit_hours": 12},
+                "finished_at": utcnow(),
+            },
         )
         for number, values in enumerate(states):
             recording = Recording(
@@ -61,7 +66,7 @@ def test_each_page_opens_for_administrators_only_and_names_no_recording(
 def test_jobs_show_owner_length_and_state(app: Flask, jobs: World, client_of: ClientOf) -> None:
     client = client_of(jobs.admin)
     page = client.get("/admin/jobs").get_data(as_text=True)
-    for text in ("林晓雯", "1:01", "10:00", "第 1 位", "录音长度超过上限"):
+    for text in ("林晓雯", "1:01", "10:00", "第 1 位", "录音长度超过上限 12 小时"):
         assert text in page
     first = re.search(r'action="(/admin/jobs/[^"]+/first)"', page)
     cancel = re.search(r'action="(/admin/jobs/[^"]+/cancel)"', page)
