@@ -219,6 +219,8 @@ def _department_named(session: Session, actor: Actor, name: str) -> Department:
     same_name = session.scalar(sa.select(Department).where(Department.name == name))
     if same_name is not None and same_name.directory_name is None:
         same_name.directory_name = name
+        audit.record(session, actor, audit.Action.DEPARTMENT_UPDATE, object_kind="department", object_id=same_name.id,
+                     detail={"changed": ["directory_name"], "source": "directory"})  # fmt: skip
         return same_name
     label = name if same_name is None else f"{name[:100]} ({uuid.uuid4().hex[:8]})"
     department = Department(name=label, directory_name=name)

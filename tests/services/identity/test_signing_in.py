@@ -174,6 +174,7 @@ def test_department_found_by_name_is_adopted(begin: Begin, ldap_settings: Settin
     sign_in(begin, ldap_settings, directory, attempt("lina", "pass-li"))
     with begin() as session:
         assert session.scalars(sa.select(Department.directory_name)).all() == ["市场部"]
+    assert audit_rows(begin, "department.update") == [("ok", None, "lina")]
 
 
 def test_office_is_not_the_directorys_to_give(begin: Begin, ldap_settings: Settings, directory: Directory) -> None:
