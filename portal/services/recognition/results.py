@@ -7,6 +7,7 @@ import uuid
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from portal.asr.sentences import join
 from portal.asr.types import Sentence
 from portal.asr.types import Transcription as Result
 from portal.models import Transcript, TranscriptSentence
@@ -36,7 +37,7 @@ def write_transcript(
 def _excerpt(result: Result) -> str:
     text = ""
     for sentence in result.sentences:
-        text += sentence.text
+        text = join(text, sentence.text)
         if len(text) >= EXCERPT_LENGTH:
             break
     return text[:EXCERPT_LENGTH]

@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -73,6 +74,13 @@ def test_complete_writes_everything_once(session: Session, people: World, queue:
     assert session.scalars(sa.select(Recording.duration_ms)).one() == 61_000
     assert [row.topic for row in session.scalars(sa.select(OutboxMessage))] == [lease.FINISHED]
     assert actions(session, item) == ["transcription.start", "transcription.finish"]
+
+
+def test_the_excerpt_keeps_western_sentences_apart(session: Session, people: World, queue: Queue) -> None:
+    queue(people.lin)
+    once = result("OK.")
+    lease.complete(session, WORKER, claim(session), replace(once, sentences=once.sentences * 2))
+    assert session.scalars(sa.select(Transcript.excerpt)).one() == "OK. OK."
 
 
 @pytest.mark.parametrize("outcome", ["no_speech", "not_recognised"])
