@@ -27,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     # proof against names that reach a hub: there is none to reach
     os.environ.update({"HF_HUB_OFFLINE": "1", "MODELSCOPE_OFFLINE": "1"})
+    # torch's threads spin while they wait for each other; beside busy workers on the same cores that took three
+    # times the time. Read when torch is loaded, which is later.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     directories = {"asr": options.asr.resolve(), "vad": options.vad.resolve()}
     if options.punc is not None:
         directories["punc"] = options.punc.resolve()
