@@ -14,6 +14,8 @@ SILENCE_SECONDS = 15
 
 gunicorn's threads read without any limit: some dozen half requests would occupy them all.
 """
+limit_request_field_size = 32 * 1024
+"""Bytes of one header: an upload names its options in one (tus), up to 200 hotwords of 16 characters in base64."""
 
 
 def post_fork(_server: Any, worker: Any) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import http.client
+import json
 import os
 import signal
 import socket
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -88,6 +92,24 @@ def test_callers_who_fall_silent_lose_their_thread(web: Child) -> None:
     finally:
         for caller in silent:
             caller.close()
+        web.send(signal.SIGTERM)
+        assert web.process is not None
+        web.process.wait(timeout=12)
+
+
+def test_an_upload_may_name_as_many_hotwords_as_a_recording_takes(web: Child) -> None:
+    """They travel in one header, as tus asks for."""
+    settings = load_settings()
+    words = " ".join("热" * settings.hotword_max_length for _ in range(settings.hotwords_per_job))
+    options = {"hotwords": words, "hotword_lists": [str(uuid.uuid4())] * 50}
+    header = base64.b64encode(json.dumps(options, ensure_ascii=False).encode()).decode()
+    address = web.plan.argv[web.plan.argv.index("--bind") + 1]
+    connection = http.client.HTTPConnection(address)
+    try:
+        connection.request("POST", "/uploads", headers={"Upload-Metadata": f"options {header}"})
+        assert connection.getresponse().status == 200
+    finally:
+        connection.close()
         web.send(signal.SIGTERM)
         assert web.process is not None
         web.process.wait(timeout=12)
