@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from sqlalchemy.orm import Session
 
 from portal.models import AuditEvent
@@ -113,6 +113,25 @@ def test_ten_thousand_sentences_stay_usable(visit: Callable[..., Visit], site: S
     page.mouse.wheel(0, 1_000_000)
     page.wait_for_timeout(500)
     assert seen.complaints == []
+
+
+def test_a_part_that_does_not_come_is_not_asked_for_without_end(visit: Callable[..., Visit], site: Site) -> None:
+    texts = [f"这是第{i}句话。" for i in range(400)]
+    recording = site.seed(lambda s: add_recording(s, site.world.wang, "断线的", texts=texts).id)
+    page = visit(site.world.wang).page
+    asked: list[str] = []
+
+    def break_off(route: Route) -> None:
+        asked.append(route.request.url)
+        route.abort()
+
+    page.route("**/sentences?*", break_off)
+    page.goto(f"/transcripts/{recording}")
+    page.locator(".ui-part").scroll_into_view_if_needed()
+    page.wait_for_timeout(2_000)
+    assert len(asked) == 1
+    page.unroute("**/sentences?*")
+    expect(page.locator("#s399")).to_be_attached(timeout=10_000)
 
 
 def test_a_page_that_waits_shows_the_text_when_it_is_there(visit: Callable[..., Visit], site: Site) -> None:

@@ -2,6 +2,8 @@
 
 import { fetchPage } from "../polling.js";
 
+const PAUSE_MS = 5000;
+
 export class Parts {
   /** `arrived()` is called when a part has come into the page. */
   constructor(root, arrived, failed) {
@@ -22,7 +24,7 @@ export class Parts {
     }
   }
 
-  /** Bring one part into the page; asking twice is harmless. */
+  /** Bring one part into the page; asking twice is harmless, and after a failure it rests for a while. */
   load(place) {
     if (!this.loading.has(place)) {
       this.observer.unobserve(place);
@@ -40,8 +42,11 @@ export class Parts {
       this.arrived();
     } catch {
       place.removeAttribute("aria-busy");
-      this.loading.delete(place);
-      this.observer.observe(place);
+      // the reader is still near, and the player still here: without a pause this would be asked again at once
+      window.setTimeout(() => {
+        this.loading.delete(place);
+        this.observer.observe(place);
+      }, PAUSE_MS);
       this.failed();
     }
   }
