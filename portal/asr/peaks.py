@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import array
 import itertools
+from collections.abc import Sequence
 
 from portal.asr.types import SAMPLE_RATE
 
@@ -24,12 +25,12 @@ class PeakCollector:
         self._peaks = bytearray()
         self._rest = array.array("h")
 
-    def push(self, pcm: bytes) -> None:
-        """Add a block of int16 little-endian samples at 16 kHz."""
-        samples = self._rest
-        samples.frombytes(pcm)
-        whole = len(samples) - len(samples) % self._window
-        self._peaks.extend(_peak(samples[i : i + self._window]) for i in range(0, whole, self._window))
+    def push(self, *channels: bytes) -> None:
+        """Add a block of int16 little-endian samples at 16 kHz: of as many channels each time, all of one length."""
+        samples, window = self._rest, self._window * len(channels)
+        samples.extend(_interleaved(channels))
+        whole = len(samples) - len(samples) % window
+        self._peaks.extend(_peak(samples[i : i + window]) for i in range(0, whole, window))
         self._rest = samples[whole:]
 
     def result(self, max_points: int = 4000) -> bytes:
@@ -39,6 +40,14 @@ class PeakCollector:
             return peaks
         edges = [i * len(peaks) // max_points for i in range(max_points + 1)]
         return bytes(max(peaks[a:b]) for a, b in itertools.pairwise(edges))
+
+
+def _interleaved(channels: Sequence[bytes]) -> array.array[int]:
+    samples = array.array("h", b"".join(channels))
+    if len(channels) > 1:
+        for index, pcm in enumerate(channels):
+            samples[index :: len(channels)] = array.array("h", pcm)
+    return samples
 
 
 def _peak(samples: array.array[int]) -> int:

@@ -217,7 +217,7 @@ class _Work:
     def _look_at(self, block: PcmBlock) -> None:
         if self._abandoned:
             raise _Abandoned
-        self.peaks.push(block.channels[0])
+        self.peaks.push(*block.channels)
 
     def _collect(self) -> None:
         """The results that are still to come after the last block."""

@@ -46,3 +46,12 @@ def test_the_cut_of_blocks_does_not_matter(samples: list[int], cuts: list[int]) 
         parts.push(data[position : position + size].tobytes())
         position += size
     assert whole.result() == parts.result()
+
+
+def test_both_sides_of_a_call_are_seen() -> None:
+    quiet, loud = array.array("h", [0] * 2_000), array.array("h", [-16_384] * 2_000)
+    peaks = PeakCollector()
+    peaks.push(quiet.tobytes(), loud.tobytes())
+    peaks.push(loud.tobytes(), quiet.tobytes())
+    peaks.push(quiet.tobytes(), quiet.tobytes())
+    assert list(peaks.result()) == [64, 64, 64, 0]
