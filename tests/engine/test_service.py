@@ -218,7 +218,7 @@ def test_a_killed_engine_is_noticed_at_once(tmp_path: Path) -> None:
             began = time.monotonic()
             with pytest.raises(EngineUnavailable):
                 list(recording.results())
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 5
         with pytest.raises(EngineUnavailable):
             running.client.status()
 

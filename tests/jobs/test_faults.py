@@ -111,7 +111,7 @@ def test_redis_is_killed_in_the_middle_and_comes_back_empty(place: Workplace) ->
     place.redis.kill()
     began = time.monotonic()
     waiting = place.submit(place.world.zhao, 1.0, seed=8)
-    assert time.monotonic() - began < 1.0, "submitting waited for Redis"
+    assert time.monotonic() - began < 3.0, "submitting waited for Redis"
     time.sleep(0.5)
     place.redis.start()
     place.until_state(running, "done", 30)

@@ -175,7 +175,7 @@ def test_stopping_while_the_engine_keeps_us_waiting(tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         run(wav(tmp_path / "x.wav", 60), engine, should_stop=stop)
     release.set()
-    assert max(b - a for a, b in itertools.pairwise(asked)) < 1.0
+    assert max(b - a for a, b in itertools.pairwise(asked)) < 3
     assert engine.recordings[0].closed
     assert not [t for t in threading.enumerate() if t.name == "transcribe"]
 

@@ -190,7 +190,7 @@ def test_a_silent_server_costs_its_time_once(plain_settings: Settings, slapd: Sl
         two = Directory(with_directory(plain_settings, slapd, *urls, ldap_receive_seconds=1.0))
         started = time.monotonic()
         two.check_password(two.find("zhangwei"), "pass-zhang")
-        assert time.monotonic() - started < 3.5
+        assert time.monotonic() - started < 5
         times = []
         for _ in range(20):
             started = time.monotonic()
