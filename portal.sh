@@ -150,28 +150,16 @@ python_packages() { # python_packages LOCK: torch first, the rest from the lock,
     touch "$stamp"
 }
 
-translations() { # compiled when older than their source; they are not committed
-    for source in portal/translations/*/LC_MESSAGES/*.po; do
-        [ -e "$source" ] || continue
-        compiled=${source%.po}.mo
-        if [ ! -e "$compiled" ] || [ -n "$(find "$source" -newer "$compiled")" ]; then
-            .venv/bin/pybabel --quiet compile -i "$source" -o "$compiled"
-        fi
-    done
-}
-
 install_run() {
     # shellcheck disable=SC2086  # a list of package names
     system_packages $RUN_PACKAGES
     python_packages requirements.lock
-    translations
 }
 
 install_test() {
     # shellcheck disable=SC2086  # a list of package names
     system_packages $TEST_PACKAGES
     python_packages requirements-dev.lock
-    translations
 }
 
 # --- verbs ----------------------------------------------------------------------------------------------------------
