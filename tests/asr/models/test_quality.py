@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.models, pytest.mark.timeout(600)]
 
 LISTS = Path(__file__).with_name("held_out")
 MODELS = Path(__file__).parents[3] / "portal" / "asr" / "models"
-PARAGRAPHS = 120  # about 400 sentences, an hour of pauses and speech
+PARAGRAPHS = 90  # about 320 sentences, forty minutes of pauses and speech
 # Lists on which the claim "unrelated" is true: no name in the sentences sounds like these.
 UNRELATED = held_out.HOTWORDS_NEW_SOUND
 
@@ -60,6 +60,12 @@ def texts(model: Any, name: str, hotwords: Callable[[Item], str] = lambda _: "")
     return [str(evaluate.recognise(model, samples, hotwords(item))["text"]) for samples, item in heard]
 
 
+@pytest.fixture(scope="module")
+def plain(recogniser: Any) -> Callable[[str], list[str]]:
+    """The texts of a list without hotwords, recognised once."""
+    return cache(lambda name: texts(recogniser, name))
+
+
 def error_rate(name: str, found: list[str]) -> float:
     return evaluate.error_rate([(i.text, t) for i, t in zip(items(name), found, strict=True)])
 
@@ -75,16 +81,17 @@ def among_ten(item: Item) -> str:
     return " ".join(rng.sample([item.hotword, *others], 10))
 
 
-def test_template_sentences(recogniser: Any) -> None:
-    assert error_rate("template", texts(recogniser, "template")) <= 0.02
+def test_template_sentences(plain: Callable[[str], list[str]]) -> None:
+    assert error_rate("template", plain("template")) <= 0.02
 
 
-def test_new_wordings(recogniser: Any) -> None:
-    assert error_rate("new_wordings", texts(recogniser, "new_wordings")) <= 0.05
+def test_new_wordings(plain: Callable[[str], list[str]]) -> None:
+    assert error_rate("new_wordings", plain("new_wordings")) <= 0.05
 
 
 def test_product_hotwords_are_written_as_the_list_asks(recogniser: Any) -> None:
-    assert share_with_hotword("hotwords", texts(recogniser, "hotwords")) == 0, "no effect to show"
+    for item in items("hotwords")[:40]:  # else there would be no effect to show
+        assert item.hotword not in str(evaluate.recognise(recogniser, item.speech().samples)["text"]).replace(" ", "")
     alone = share_with_hotword("hotwords", texts(recogniser, "hotwords", lambda item: item.hotword))
     ten = share_with_hotword("hotwords", texts(recogniser, "hotwords", among_ten))
     assert (alone >= 0.95, ten >= 0.90) == (True, True), (alone, ten)
@@ -96,17 +103,17 @@ def test_hotwords_of_unheard_sound_help_though_less(recogniser: Any) -> None:
     assert alone >= 0.5
 
 
-def test_unrelated_hotwords_do_little_harm(recogniser: Any) -> None:
+def test_unrelated_hotwords_do_little_harm(recogniser: Any, plain: Callable[[str], list[str]]) -> None:
     rng = random.Random(9)
-    without = error_rate("template", texts(recogniser, "template"))
+    without = error_rate("template", plain("template"))
     disturbed = texts(recogniser, "template", lambda _: " ".join(rng.sample(UNRELATED, 9)))
     assert error_rate("template", disturbed) - without <= 0.01
 
 
-def test_letters_in_chinese_sentences(recogniser: Any, punctuation: Any) -> None:
+def test_letters_in_chinese_sentences(plain: Callable[[str], list[str]], punctuation: Any) -> None:
     """Letters come joined, in capitals, and without spaces beside hanzi."""
     right = spaced = 0
-    heard = texts(recogniser, "mixed_english")
+    heard = plain("mixed_english")
     for item, found in zip(items("mixed_english"), heard, strict=True):
         wanted = re.findall("[A-Z]+", item.text)
         written = str(punctuation.generate(input=found)[0]["text"])
@@ -119,7 +126,7 @@ def test_letters_in_chinese_sentences(recogniser: Any, punctuation: Any) -> None
 
 def test_word_times(recogniser: Any) -> None:
     errors: list[float] = []
-    for item, samples in list(zip(items("template"), speech("template"), strict=True))[:120]:
+    for item, samples in list(zip(items("template"), speech("template"), strict=True))[:100]:
         onsets = item.speech().onsets
         result = evaluate.recognise(recogniser, samples)
         letters = any(c.isascii() for c in text.tokens(item.text))  # FunASR joins their times

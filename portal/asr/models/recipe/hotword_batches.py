@@ -47,6 +47,7 @@ class HotwordSampler:
         self.no_bias = self.vocabulary.index("<nobias>")
         # Strings, because looking for a stretch is str.find: one private character per sound.
         self.sounds = ["".join(chr(0x4000 + self.classes[t]) for t in row) for row in self.tokens]
+        self.by_length = sorted(range(len(self.tokens)), key=lambda i: len(self.tokens[i]))
         self.forbidden = {"".join(chr(t) for t in self._ids(word)) for word in HOTWORDS}
         self.names = [self._name_spans(u.text, row) for u, row in zip(utterances, self.tokens, strict=True)]
 
@@ -102,7 +103,10 @@ class HotwordSampler:
         """The batch of one step."""
         rng = random.Random(f"{self.seed}/hotwords/{step}")
         done = step / self.steps
-        chosen = rng.sample(range(len(self.tokens)), min(self.size, len(self.tokens)))
+        # Utterances of similar length: padding would cost more than the work itself.
+        first = rng.randrange(max(1, len(self.tokens) - 4 * self.size))
+        nearby = self.by_length[first : first + 4 * self.size]
+        chosen = rng.sample(nearby, min(self.size, len(nearby)))
         pool: list[list[int]] = []
         own: list[list[int]] = []
         for index in chosen:
