@@ -13,6 +13,7 @@ import click
 
 from portal.asr.engine.manifest import Installed, Manifest, Registry, inspect, manifest_for, verify
 from portal.asr.errors import ModelError
+from portal.cli.model_train import train_demo_command
 from portal.db import create_engine, session_factory, upgrade
 from portal.services.audit import Action, load_audit_key, record
 from portal.services.identity.actor import Actor
@@ -24,6 +25,9 @@ _T = TypeVar("_T")
 @click.group()
 def model_group() -> None:
     """List, add and verify model directories."""
+
+
+model_group.add_command(train_demo_command, "train-demo")
 
 
 @model_group.command("add")
