@@ -30,7 +30,7 @@ def model(role: str, directory: Path, settings: Settings) -> Check:
     if manifest.role != role:
         return bad(f"model {role}", f"{directory} is a model for {manifest.role}", f"Set PORTAL_{role.upper()}_MODEL.")
     if manifest.demo:
-        remedy = "The small shipped model only knows its sample language; install a real one, see docs/models.md."
+        remedy = "A small demonstration model, trained on synthetic speech; for real ones see docs/administrators.md."
         return warning(f"model {role}", manifest.name, remedy)
     return good(f"model {role}", manifest.name)
 
