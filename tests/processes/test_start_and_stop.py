@@ -46,7 +46,7 @@ def test_ctrl_c_leaves_no_orphan_and_a_second_start_finds_everything(tmp_path: P
         first.passwords["demo-staff"] = password
         person = first.journey("demo-staff")
         deadline = time.monotonic() + 60
-        while "sample" not in person.get("/history").text and time.monotonic() < deadline:
+        while "/transcripts/" not in person.get("/history").text and time.monotonic() < deadline:
             time.sleep(0.5)
         assert first.stop() == 0, first.said
         time.sleep(0.5)
