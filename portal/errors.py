@@ -107,7 +107,6 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "UPLOAD_CHECKSUM": CatalogueEntry(_("传输中数据出错。"), _("页面会重发这一段，请稍候。"), 460),
     "UPLOAD_LOCKED": CatalogueEntry(_("同一个文件正在另一个窗口上传。"), _("请等那边结束，或关闭那个窗口。"), 423),
     "UPLOAD_GONE": CatalogueEntry(_("这次上传已过期或已取消。"), _("请重新选择文件上传。"), 410),
-    "FILE_NAME_INVALID": CatalogueEntry(_("文件名不能使用。"), _("请改一个普通的名字再上传。"), 422),
     # recordings
     "MEDIA_EMPTY": CatalogueEntry(_("录音里没有任何数据。"), _("请确认录音已保存完整，再上传一次。"), 422),
     "MEDIA_NOT_AUDIO": CatalogueEntry(_("这不是音频或视频文件，只是扩展名像。"), _("请选择真正的录音文件。"), 422),
@@ -118,9 +117,6 @@ CATALOGUE: dict[str, CatalogueEntry] = {
         _("不支持这种格式。"), _("请转成 WAV、MP3、M4A、FLAC、OGG、AMR、WMA、MP4、MOV、MKV 或 WebM。"), 422
     ),
     "MEDIA_DAMAGED": CatalogueEntry(_("文件已损坏，读不出声音。"), _("请从录音设备重新拷贝一次。"), 422),
-    "MEDIA_TRUNCATED": CatalogueEntry(
-        _("文件不完整，只转写了能读出的部分。"), _("如果需要后面的内容，请重新拷贝文件再上传。"), 422
-    ),
     "TRUNCATED_MEDIA": CatalogueEntry(
         _("文件不完整，只转写了能读出的部分。"), _("如果需要后面的内容，请重新拷贝文件再上传。"), 422
     ),
@@ -139,7 +135,6 @@ CATALOGUE: dict[str, CatalogueEntry] = {
         _("解码这个文件要用的资源超过了安全上限（{limit}）。"), _("请先用常见软件转成 MP3 或 WAV 再上传。"), 422
     ),
     "MEDIA_PROTECTED": CatalogueEntry(_("文件有版权保护（DRM），无法读取。"), _("请使用没有加密的录音。"), 422),
-    "RECORDING_DELETED": CatalogueEntry(_("录音已删除。"), _("如需再用，请重新上传。"), 410),
     # recognition
     "NO_SPEECH": CatalogueEntry(
         _("没有听到人说话。"), _("请检查录音时麦克风是否打开、音量是否太小，或者是否选错了文件。"), 422
