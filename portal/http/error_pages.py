@@ -41,12 +41,20 @@ class _Lenient(dict[str, Any]):
         return "?"
 
 
+def _body(code: str, params: dict[str, Any]) -> dict[str, str]:
+    message, remedy = sentence(entry(code), params)
+    return {"code": code, "message": message, "remedy": remedy, "request_id": request_id()}
+
+
+def shown_error(error: PortalError) -> dict[str, str]:
+    """What ``error_box`` shows on a page that stays: sentence, next step, request number."""
+    return _body(error.code, dict(error.params))
+
+
 def error_response(code: str, params: dict[str, Any] | None = None, status: int | None = None) -> Response:
     """The page or JSON for one catalogue code."""
-    item = entry(code)
-    message, remedy = sentence(item, params or {})
-    body = {"code": code, "message": message, "remedy": remedy, "request_id": request_id()}
-    status = status or item.status
+    body = _body(code, params or {})
+    status = status or entry(code).status
     if wants_json():
         response = jsonify(error=body)
     elif request.headers.get("HX-Request"):

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from portal.db import set_read_only
 from portal.errors import Forbidden, PortalError
+from portal.http.installation import current_settings
 from portal.http.people import client_address, current_actor, current_user_or_none
 from portal.services.identity.permissions import Permission, may
 
@@ -96,7 +97,7 @@ def refuse_nul() -> None:
 
 def from_admin_network(permission: Permission) -> bool:
     """Whether the asker's address may use this right: administration only from the listed networks."""
-    listed: tuple[str, ...] = current_app.config["PORTAL_SETTINGS"].admin_networks
+    listed: tuple[str, ...] = current_settings().admin_networks
     if not listed or not permission.value.startswith("admin_"):
         return True
     try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from flask import Flask, current_app, request, session
+from flask import Flask, request, session
 from flask_babel import Babel, get_locale
 
+from portal.http.installation import current_settings
 from portal.http.people import current_user_or_none
 
 LANGUAGES = ("zh_CN", "en")
@@ -24,7 +25,7 @@ def select_language() -> str:
         return str(chosen)
     best = request.accept_languages.best_match(["zh-CN", "zh", "en"])
     if best is None:
-        return str(current_app.config["PORTAL_SETTINGS"].language)
+        return str(current_settings().language)
     return "en" if best == "en" else "zh_CN"
 
 
@@ -54,7 +55,7 @@ def local_time(value: datetime | None) -> str:
     """A time in the portal's zone, ``2026-11-20 14:05``."""
     if value is None:
         return "–"
-    zone = ZoneInfo(current_app.config["PORTAL_SETTINGS"].timezone)
+    zone = ZoneInfo(current_settings().timezone)
     return value.astimezone(zone).strftime("%Y-%m-%d %H:%M")
 
 

@@ -15,6 +15,7 @@ from flask_babel import get_locale, gettext
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.db import db, utcnow
+from portal.http.installation import current_settings
 from portal.http.people import current_user_or_none
 from portal.services.administration import get_policy
 
@@ -68,7 +69,7 @@ def announcement() -> str:
 
 def shown_time(value: datetime) -> str:
     """A time in the portal's zone as people say it: today and yesterday by name, this year without the year."""
-    zone = ZoneInfo(current_app.config["PORTAL_SETTINGS"].timezone)
+    zone = ZoneInfo(current_settings().timezone)
     local, today = value.astimezone(zone), utcnow().astimezone(zone).date()
     clock = local.strftime("%H:%M")
     if local.date() == today:
@@ -84,7 +85,7 @@ def shown_time(value: datetime) -> str:
 
 def iso_time(value: datetime) -> str:
     """The same time for machines and for the tooltip, to the second, with its offset."""
-    zone = ZoneInfo(current_app.config["PORTAL_SETTINGS"].timezone)
+    zone = ZoneInfo(current_settings().timezone)
     return value.astimezone(zone).isoformat(timespec="seconds")
 
 

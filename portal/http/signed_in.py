@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response
 
 from portal.db import db
+from portal.http.installation import current_settings
 from portal.http.transactions import short_transaction
 from portal.models.user import User
 from portal.services.identity import sessions
@@ -34,7 +35,7 @@ def own_token() -> str | None:
 
 def load_from_request(_request: Request) -> User | None:
     """The person of this request's session cookie, if it is alive."""
-    row = sessions.load(db.session(), current_app.config["PORTAL_SETTINGS"], own_token())
+    row = sessions.load(db.session(), current_settings(), own_token())
     if row is None:
         return None
     g.session_hash = row.token_hash[:16]

@@ -6,17 +6,17 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Response, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask_babel import gettext
 from sqlalchemy.orm import Session
 
 from portal.db import db, read_only, session_factory
 from portal.http.guards import requires
+from portal.http.installation import current_settings
 from portal.http.people import current_actor
 from portal.services import audit
 from portal.services.audit import AuditFilter
 from portal.services.identity.permissions import Permission
-from portal.settings import Settings
 from portal.views.audit_words import ACTIONS, FAMILIES, KINDS, PROBLEMS, RESULTS
 
 bp = Blueprint("audit", __name__)
@@ -25,18 +25,12 @@ FIELDS = ("person", "action", "object_kind", "object_id", "result", "address", "
 LONGEST = 128
 
 
-def _settings() -> Settings:
-    settings = current_app.config["PORTAL_SETTINGS"]
-    assert isinstance(settings, Settings)
-    return settings
-
-
 def _day(text: str | None, *, end: bool = False) -> datetime | None:
     """The begin (or the end) of a day in the portal's zone; None for anything that is no date."""
     try:
         day = date.fromisoformat(text or "")
         day = day + timedelta(days=1) if end else day
-        return datetime.combine(day, time(), ZoneInfo(_settings().timezone)).astimezone(UTC)
+        return datetime.combine(day, time(), ZoneInfo(current_settings().timezone)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
@@ -79,7 +73,7 @@ def index() -> str:
         newer=url_for("audit.index", **query, after=page.newer) if page.newer else None,
         verified=audit.last_verification(db.session()),
         problems=PROBLEMS,
-        timezone=_settings().timezone,
+        timezone=current_settings().timezone,
     )
 
 
@@ -95,7 +89,7 @@ def event(seq: int) -> str:
 @requires(Permission.AUDIT_READ)
 def verify() -> Any:
     """Walk the chain and say what was found."""
-    actor, settings = current_actor(), _settings()
+    actor, settings = current_actor(), current_settings()
     audit.may_verify(actor)
     db.session.rollback()  # the walk takes seconds for a long log: no write lock meanwhile
     with read_only(), Session(db.engine) as session:
@@ -119,7 +113,7 @@ def verify() -> Any:
 def export() -> Response:
     """Everything that the filter matches, as CSV; written into the log before the first byte leaves."""
     begun = audit.begin_export(db.session(), current_actor(), _filter(request.form), request.form.get("why", ""))
-    name = f"audit-{datetime.now(ZoneInfo(_settings().timezone)):%Y%m%d-%H%M%S}.csv"
+    name = f"audit-{datetime.now(ZoneInfo(current_settings().timezone)):%Y%m%d-%H%M%S}.csv"
     body = audit.stream_csv(session_factory(db.engine), begun)
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Accel-Buffering": "no"}
     return Response(body, mimetype="text/csv", headers=headers)

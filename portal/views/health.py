@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app, jsonify
+from flask import Blueprint, Response, jsonify
 
 from portal.db import db
 from portal.http.guards import requires
+from portal.http.installation import current_settings
 from portal.services.identity.permissions import Permission
 from portal.services.integrations.readiness import check_all
 
@@ -23,6 +24,6 @@ def alive() -> Response:
 @requires(Permission.PUBLIC, reads=True)
 def ready() -> tuple[Response, int]:
     """The database, Redis and the engine answer; 503 names those that don't."""
-    checks = check_all(db.engine, current_app.config["PORTAL_SETTINGS"])
+    checks = check_all(db.engine, current_settings())
     ok = all(checks.values())
     return jsonify(ok=ok, checks=checks), 200 if ok else 503

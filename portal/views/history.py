@@ -7,12 +7,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Response, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask_babel import gettext
 
 from portal.db import db
 from portal.errors import PortalError
 from portal.http.guards import requires
+from portal.http.installation import current_settings
 from portal.http.people import current_actor
 from portal.http.redirects import local_path
 from portal.models import State
@@ -20,18 +21,11 @@ from portal.services.identity.permissions import Permission
 from portal.services.recognition import transcriptions
 from portal.services.recordings import recordings
 from portal.services.transcripts.search import HistoryFilter, Key, list_history, search_history, split_terms
-from portal.settings import Settings
 
 bp = Blueprint("history", __name__)
 
 STATES = tuple(state.value for state in State)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _settings() -> Settings:
-    settings = current_app.config["PORTAL_SETTINGS"]
-    assert isinstance(settings, Settings)
-    return settings
 
 
 # reading the address ------------------------------------------------------------------------------------------------
@@ -46,7 +40,7 @@ def _day(name: str) -> date | None:
 def _midnight(day: date | None) -> datetime | None:
     if day is None:
         return None
-    return datetime.combine(day, time(), ZoneInfo(_settings().timezone)).astimezone(UTC)
+    return datetime.combine(day, time(), ZoneInfo(current_settings().timezone)).astimezone(UTC)
 
 
 def _wanted() -> HistoryFilter:
@@ -158,6 +152,6 @@ def cancel(transcription_id: uuid.UUID) -> Response:
 @requires(Permission.TRANSCRIBE)
 def retry(transcription_id: uuid.UUID) -> Response:
     """Once more with the same options."""
-    transcriptions.retry(db.session(), current_actor(), transcription_id, settings=_settings())
+    transcriptions.retry(db.session(), current_actor(), transcription_id, settings=current_settings())
     flash(gettext("已重新排队，选项和上次一样。"), "ok")
     return _back("/")

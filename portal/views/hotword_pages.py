@@ -6,16 +6,17 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from flask import current_app, flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from portal.db import db
 from portal.errors import NotFound, PortalError
-from portal.http.error_pages import sentence
-from portal.http.people import current_actor, request_id
+from portal.http.error_pages import shown_error
+from portal.http.form_values import whole_number
+from portal.http.installation import current_settings
+from portal.http.people import current_actor
 from portal.services import hotwords
-from portal.settings import Settings
 
 REFUSALS = frozenset(
     {"HOTWORD_REFUSED", "HOTWORDS_TOO_MANY", "CONFLICT", "LIST_NAME_TAKEN", "INVALID_VALUE", "TOO_MANY_LISTS"}
@@ -38,21 +39,8 @@ class Place:
 
 def limits() -> dict[str, int]:
     """How many words a list holds, and how long one may be (characters)."""
-    settings = current_app.config["PORTAL_SETTINGS"]
-    assert isinstance(settings, Settings)
+    settings = current_settings()
     return {"max_words": settings.hotwords_per_job, "max_length": settings.hotword_max_length}
-
-
-def number_in_form(name: str) -> int:
-    """A whole number that one of our own forms sent.
-
-    Raises:
-        PortalError: BAD_REQUEST.
-    """
-    text = request.form.get(name, "")
-    if not text.isdecimal() or len(text) > 9:
-        raise PortalError("BAD_REQUEST")
-    return int(text)
 
 
 def _chosen(summaries: list[hotwords.HotwordListSummary]) -> uuid.UUID | None:
@@ -83,15 +71,10 @@ def page(place: Place, *, shown: uuid.UUID | None = None, draft: str | None = No
         check=check,
         problems=problems if draft is not None else [],
         limits=limits(),
-        error=_said(error) if error else None,
+        error=shown_error(error) if error else None,
         **extra,
     )
     return (answer, error.entry.status) if error else answer
-
-
-def _said(error: PortalError) -> dict[str, str]:
-    message, remedy = sentence(error.entry, dict(error.params))
-    return {"code": error.code, "message": message, "remedy": remedy, "request_id": request_id()}
 
 
 def checked() -> str:
@@ -115,7 +98,7 @@ def create(place: Place, *, scope: str, department_id: uuid.UUID | None = None, 
 def save(place: Place, list_id: uuid.UUID, **extra: Any) -> Any:
     """Save the pasted words as a new version."""
     raw = request.form.get("words", "")[:LONGEST_TEXT]
-    before = number_in_form("version")
+    before = whole_number("version")
     try:
         now = hotwords.save(db.session(), current_actor(), list_id, raw, expected_version=before, **limits())
     except PortalError as error:
@@ -136,9 +119,9 @@ def rename(place: Place, list_id: uuid.UUID, **extra: Any) -> Any:
 
 def roll_back(place: Place, list_id: uuid.UUID, **extra: Any) -> Any:
     """Put an older version in force."""
-    number = number_in_form("number")
+    number = whole_number("number")
     try:
-        hotwords.roll_back(db.session(), current_actor(), list_id, number, expected_version=number_in_form("version"))
+        hotwords.roll_back(db.session(), current_actor(), list_id, number, expected_version=whole_number("version"))
     except PortalError as error:
         return _again(place, list_id, error, **extra)
     flash(gettext("已退回到第 %(number)s 版的内容。", number=number), "ok")

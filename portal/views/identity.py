@@ -5,15 +5,16 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from flask import Blueprint, Response, current_app, flash, g, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, g, make_response, redirect, render_template, request, url_for
 from flask import session as page_session
 from flask_babel import gettext
 
 from portal.db import db
 from portal.errors import PortalError
 from portal.forms.identity import PasswordForm, SetupForm, SignInForm
-from portal.http.error_pages import sentence, wants_json
+from portal.http.error_pages import shown_error, wants_json
 from portal.http.guards import requires
+from portal.http.installation import current_settings
 from portal.http.people import (
     client_address,
     current_actor,
@@ -28,20 +29,8 @@ from portal.services.identity import own_account, passwords, sessions, setup
 from portal.services.identity.directory import directory_for
 from portal.services.identity.permissions import Permission
 from portal.services.identity.signing_in import Attempt, sign_in
-from portal.settings import Settings
 
 bp = Blueprint("identity", __name__)
-
-
-def _settings() -> Settings:
-    settings = current_app.config["PORTAL_SETTINGS"]
-    assert isinstance(settings, Settings)
-    return settings
-
-
-def _shown(error: PortalError) -> dict[str, str]:
-    message, remedy = sentence(error.entry, dict(error.params))
-    return {"code": error.code, "message": message, "remedy": remedy, "request_id": request_id()}
 
 
 # signing in and out ------------------------------------------------------------------------------------------------
@@ -50,8 +39,8 @@ def _sign_in_page(form: SignInForm, target: str | None, error: PortalError | Non
         "identity/sign_in.html",
         form=form,
         next=target,
-        error=_shown(error) if error else None,
-        has_directory=bool(_settings().ldap_urls),
+        error=shown_error(error) if error else None,
+        has_directory=bool(current_settings().ldap_urls),
     )
     response = make_response(page, error.entry.status if error else 200)
     if error and error.code == "SIGN_IN_LOCKED":
@@ -85,7 +74,7 @@ def sign_in_submit() -> Any:
         replaces=own_token(),
     )
     try:
-        done = sign_in(short_transaction, _settings(), directory_for(_settings()), attempt)
+        done = sign_in(short_transaction, current_settings(), directory_for(current_settings()), attempt)
     except PortalError as error:
         if wants_json():
             raise
@@ -116,8 +105,8 @@ def _setup_page(form: SetupForm, token: str, error: PortalError | None = None, s
         "identity/setup.html",
         form=form,
         token=token,
-        error=_shown(error) if error else None,
-        minimum=_settings().password_min_length,
+        error=shown_error(error) if error else None,
+        minimum=current_settings().password_min_length,
     )
     return make_response(page, error.entry.status if error else status)
 
@@ -128,7 +117,7 @@ def setup_page() -> Any:
     """The form for the first accounts, with the token that the server printed."""
     token = request.args.get("token", "")
     db.session.rollback()
-    setup.admit(short_transaction, _settings(), current_actor(), token)
+    setup.admit(short_transaction, current_settings(), current_actor(), token)
     return _setup_page(SetupForm(), token)
 
 
@@ -138,7 +127,7 @@ def setup_submit() -> Any:
     """Make administrator, auditor and an everyday account."""
     form, token, actor = SetupForm(request.form), request.form.get("token", ""), current_actor()
     db.session.rollback()
-    setup.admit(short_transaction, _settings(), actor, token)
+    setup.admit(short_transaction, current_settings(), actor, token)
     if not form.validate():
         return _setup_page(form, token, status=422)
     try:
@@ -153,7 +142,7 @@ def setup_submit() -> Any:
 
 def _new_account(form: SetupForm, name: str) -> setup.NewAccount:
     login = str(form[f"{name}_login"].data).strip()
-    hashed = passwords.new_hash(_settings(), str(form[f"{name}_password"].data), login=login)
+    hashed = passwords.new_hash(current_settings(), str(form[f"{name}_password"].data), login=login)
     return setup.NewAccount(login, str(form[f"{name}_name"].data).strip(), hashed)
 
 
@@ -164,10 +153,10 @@ def _account_page(form: PasswordForm, error: PortalError | None = None, status: 
         "identity/account.html",
         person=person,
         form=form,
-        error=_shown(error) if error else None,
-        sessions=sessions.live_sessions(db.session(), _settings(), person),
+        error=shown_error(error) if error else None,
+        sessions=sessions.live_sessions(db.session(), current_settings(), person),
         this_session=g.session_id,
-        minimum=_settings().password_min_length,
+        minimum=current_settings().password_min_length,
     )
     return make_response(page, error.entry.status if error else status)
 
@@ -190,7 +179,7 @@ def change_password() -> Any:
     try:
         own_account.change_password(
             short_transaction,
-            _settings(),
+            current_settings(),
             actor,
             current=str(form.current.data),
             new=str(form.new.data),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 
-from flask import Blueprint, Response, current_app, jsonify, request
+from flask import Blueprint, Response, jsonify, request
 from werkzeug.wsgi import wrap_file
 
 from portal.db import db
 from portal.http.guards import requires
+from portal.http.installation import current_settings
 from portal.http.people import current_actor
 from portal.services.identity.permissions import Permission
 from portal.services.recordings import playback, recordings
@@ -20,7 +21,7 @@ _BLOCK = 64 * 1024
 
 
 def _store() -> FileStore:
-    return FileStore.of(current_app.config["PORTAL_SETTINGS"])
+    return FileStore.of(current_settings())
 
 
 @bp.get("/<uuid:recording_id>/audio")

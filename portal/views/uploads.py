@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from typing import Any
 from wsgiref.handlers import format_date_time
 
-from flask import Blueprint, Response, current_app, jsonify, make_response, redirect, request
+from flask import Blueprint, Response, jsonify, make_response, redirect, request
 from werkzeug.exceptions import ClientDisconnected
 
 from portal.db import db
 from portal.errors import PortalError
 from portal.http.error_pages import sentence
 from portal.http.guards import requires
+from portal.http.installation import current_settings
 from portal.http.people import current_actor
 from portal.http.redirects import local_path
 from portal.http.transactions import short_transaction
@@ -25,7 +26,6 @@ from portal.services.identity.permissions import Permission
 from portal.services.recordings import receiving, uploads
 from portal.services.recordings.file_store import FileStore
 from portal.services.recordings.options import UploadOptions, parse_options
-from portal.settings import Settings
 
 bp = Blueprint("uploads", __name__, url_prefix="/uploads")
 
@@ -35,14 +35,8 @@ _BLOCK = 256 * 1024
 _TUS_TYPE = "application/offset+octet-stream"
 
 
-def _settings() -> Settings:
-    settings = current_app.config["PORTAL_SETTINGS"]
-    assert isinstance(settings, Settings)
-    return settings
-
-
 def _receiver() -> receiving.Receiver:
-    settings = _settings()
+    settings = current_settings()
     return receiving.Receiver(short_transaction, FileStore.of(settings), settings)
 
 
@@ -72,7 +66,7 @@ def abilities() -> Response:
         204,
         Tus_Version=TUS_VERSION,
         Tus_Extension="creation,termination,checksum,expiration",
-        Tus_Max_Size=_settings().upload_max_bytes,
+        Tus_Max_Size=current_settings().upload_max_bytes,
         Tus_Checksum_Algorithm=",".join(ALGORITHMS),
     )
 
@@ -83,7 +77,7 @@ def begin() -> Response:
     """Begin an upload; ``Location`` says where its bytes go."""
     metadata = _metadata(request.headers.get("Upload-Metadata", ""))
     total = _whole_number("Upload-Length")
-    settings = _settings()
+    settings = current_settings()
     row = uploads.begin(
         db.session(),
         current_actor(),
@@ -134,7 +128,7 @@ def append(upload_id: uuid.UUID) -> Response:
         return _answer(415)
     at = _whole_number("Upload-Offset")
     checksum = _checksum(request.headers.get("Upload-Checksum"))
-    request.max_content_length = _settings().upload_max_bytes
+    request.max_content_length = current_settings().upload_max_bytes
     actor, length = current_actor(), request.content_length
     db.session.commit()  # ends the request's own transaction: none is open while bytes flow
     reached = receiving.receive(_receiver(), actor, upload_id, at, _body(), length=length, checksum=checksum)
@@ -145,7 +139,7 @@ def append(upload_id: uuid.UUID) -> Response:
 @requires(Permission.TRANSCRIBE)
 def give_up(upload_id: uuid.UUID) -> Response:
     """Cancel an upload."""
-    uploads.cancel(db.session(), current_actor(), upload_id, FileStore.of(_settings()))
+    uploads.cancel(db.session(), current_actor(), upload_id, FileStore.of(current_settings()))
     return _answer(204)
 
 

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Response, current_app, redirect, render_template, request
+from flask import Blueprint, Response, redirect, render_template, request
 
 from portal.db import db, utcnow
 from portal.http.guards import requires
+from portal.http.installation import current_settings
 from portal.http.people import current_actor, current_person
 from portal.http.redirects import home_for
 from portal.http.wording import greeting
@@ -20,19 +21,12 @@ from portal.services.identity.permissions import Permission
 from portal.services.recognition import progress
 from portal.services.recordings import choices, uploads
 from portal.services.transcripts.search import recent
-from portal.settings import Settings
 
 bp = Blueprint("workspace", __name__)
 
 
-def _settings() -> Settings:
-    settings = current_app.config["PORTAL_SETTINGS"]
-    assert isinstance(settings, Settings)
-    return settings
-
-
 def _now() -> datetime:
-    return utcnow().astimezone(ZoneInfo(_settings().timezone))
+    return utcnow().astimezone(ZoneInfo(current_settings().timezone))
 
 
 def _live() -> dict[str, Any]:
@@ -56,10 +50,10 @@ def index() -> Any:
         greeting=greeting(_now()),
         person=person,
         choices=choices.choices_for(db.session(), current_actor(), person),
-        limit_bytes=effective_upload_max_bytes(db.session(), _settings()),
-        chunk_bytes=_settings().upload_chunk_bytes,
-        form_bytes=_settings().upload_chunk_bytes,
-        max_hours=effective_recording_max_hours(db.session(), _settings()),
+        limit_bytes=effective_upload_max_bytes(db.session(), current_settings()),
+        chunk_bytes=current_settings().upload_chunk_bytes,
+        form_bytes=current_settings().upload_chunk_bytes,
+        max_hours=effective_recording_max_hours(db.session(), current_settings()),
         **_live(),
     )
 

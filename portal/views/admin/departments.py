@@ -10,11 +10,13 @@ from flask_babel import gettext
 
 from portal.db import db
 from portal.errors import PortalError
+from portal.http.error_pages import shown_error
 from portal.http.guards import requires
+from portal.http.installation import current_settings
 from portal.http.people import current_actor
 from portal.services.administration import departments as admin
 from portal.services.identity.permissions import Permission
-from portal.views.admin.blueprint import bp, said, settings
+from portal.views.admin.blueprint import bp
 
 REFUSALS = frozenset({"DEPARTMENT_NAME_TAKEN", "DEPARTMENT_NOT_EMPTY", "INVALID_VALUE"})
 
@@ -23,9 +25,9 @@ def _page(error: PortalError | None = None) -> Any:
     answer = render_template(
         "admin/departments.html",
         departments=admin.list_departments(db.session(), current_actor()),
-        has_directory=bool(settings().ldap_urls),
-        attribute=settings().ldap_department_attribute,
-        error=said(error) if error else None,
+        has_directory=bool(current_settings().ldap_urls),
+        attribute=current_settings().ldap_department_attribute,
+        error=shown_error(error) if error else None,
     )
     return (answer, error.entry.status) if error else answer
 

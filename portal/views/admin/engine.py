@@ -11,18 +11,19 @@ from portal.asr.errors import AsrError
 from portal.db import db
 from portal.errors import entry
 from portal.http.guards import requires
+from portal.http.installation import current_settings
 from portal.http.people import current_actor
 from portal.services.administration import engine
 from portal.services.identity.permissions import Permission
 from portal.services.recognition.jobs_overview import queue_facts
-from portal.views.admin.blueprint import bp, settings
+from portal.views.admin.blueprint import bp
 
 
 def _values() -> dict[str, Any]:
     session = db.session()
     queue = queue_facts(session)
     session.rollback()  # asking the engine takes time
-    return {"engine": engine.look(settings()), "queue": queue, "mib": engine.mib}
+    return {"engine": engine.look(current_settings()), "queue": queue, "mib": engine.mib}
 
 
 @bp.get("/engine", endpoint="engine")
@@ -47,7 +48,7 @@ def clear_cache() -> Any:
     engine.before_clear(db.session(), actor)
     db.session.commit()  # in the log before the engine is asked, and no lock while it works
     try:
-        cleared = engine.clear_cache(settings())
+        cleared = engine.clear_cache(current_settings())
     except AsrError as error:
         engine.after_clear(db.session(), actor, error)
         flash(gettext("没有清理：%(reason)s", reason=gettext(entry(error.code).message)), "bad")

@@ -11,13 +11,15 @@ from werkzeug.wrappers import Response
 
 from portal.db import db
 from portal.errors import PortalError
+from portal.http.error_pages import shown_error
 from portal.http.guards import requires
+from portal.http.installation import current_settings
 from portal.http.people import current_actor
 from portal.services.administration import people as admin
 from portal.services.administration.departments import list_departments
 from portal.services.administration.people import PeopleFilter
 from portal.services.identity.permissions import Permission
-from portal.views.admin.blueprint import bp, optional_id, said, settings
+from portal.views.admin.blueprint import bp, optional_id
 
 REFUSALS = frozenset({"LOGIN_TAKEN", "INVALID_VALUE"})
 
@@ -38,10 +40,10 @@ def _page(error: PortalError | None = None) -> Any:
         page=page,
         wanted=wanted,
         departments=list_departments(session, actor),
-        has_directory=bool(settings().ldap_urls),
+        has_directory=bool(current_settings().ldap_urls),
         next=url_for("admin.people", **query, after=page.after) if page.after else None,  # type: ignore[arg-type]
         first=url_for("admin.people", **query) if request.args.get("after") else None,  # type: ignore[arg-type]
-        error=said(error) if error else None,
+        error=shown_error(error) if error else None,
         entered=request.form,
     )
     return (answer, error.entry.status) if error else answer

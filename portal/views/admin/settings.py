@@ -9,13 +9,16 @@ from flask_babel import gettext
 
 from portal.db import db
 from portal.errors import NotFound, PortalError
+from portal.http.error_pages import shown_error
+from portal.http.form_values import whole_number
 from portal.http.guards import requires
+from portal.http.installation import current_settings
 from portal.http.people import current_actor
 from portal.services.administration import policies
 from portal.services.administration.policies import PolicyName
 from portal.services.administration.process_settings import process_settings
 from portal.services.identity.permissions import Permission
-from portal.views.admin.blueprint import bp, said, settings, whole_number
+from portal.views.admin.blueprint import bp
 
 REFUSALS = frozenset({"INVALID_VALUE", "CONFLICT"})
 GB = 1024**3
@@ -28,10 +31,10 @@ def _page(error: PortalError | None = None, wrong: str = "") -> Any:
         "admin/settings.html",
         policies={name: policies.current(session, name) for name in names},
         histories={name: policies.history(session, name, limit=5) for name in names},
-        rows=process_settings(settings()),
-        limits=settings(),
+        rows=process_settings(current_settings()),
+        limits=current_settings(),
         gib=GB,
-        error=said(error) if error else None,
+        error=shown_error(error) if error else None,
         wrong=wrong,
     )
     return (answer, error.entry.status) if error else answer
@@ -56,7 +59,7 @@ def change(name: str) -> Any:
         value = _bytes(str(value))
     try:
         policies.set_policy(
-            db.session(), current_actor(), settings(), known, value, expected_version=whole_number("version")
+            db.session(), current_actor(), current_settings(), known, value, expected_version=whole_number("version")
         )
     except PortalError as error:
         if error.code not in REFUSALS:
