@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from flask import Flask, Response, current_app, jsonify, make_response, redirect, render_template, request, url_for
+from flask import Flask, Response, jsonify, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
@@ -130,8 +130,6 @@ def on_database_error(error: OperationalError | PoolTimeout) -> Response:
 
 def on_anything(error: Exception) -> Response:
     """What nobody foresaw: logged with its trace, shown without."""
-    if current_app.config.get("PORTAL_RAISE"):
-        raise error
     log.exception("unforeseen error")
     db.session.rollback()
     return error_response("INTERNAL")

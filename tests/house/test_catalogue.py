@@ -32,6 +32,12 @@ def test_entry_says_what_and_what_to_do(code: str) -> None:
     assert not re.search(r"Traceback|sqlite|CUDA|/[a-z]+/", item.message + item.remedy)
 
 
+def test_every_entry_is_used() -> None:
+    files = [path for kind in ("*.py", "*.html", "*.js") for path in PORTAL.rglob(kind) if path.name != "errors.py"]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files if "vendor" not in path.parts)
+    assert [code for code in CATALOGUE if not re.search(rf"\b{code}\b", text)] == []
+
+
 def test_catalogue_is_translated() -> None:
     with (PORTAL / "translations/en/LC_MESSAGES/messages.po").open("rb") as file:
         english = {message.id: message.string for message in read_po(file)}
