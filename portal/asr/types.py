@@ -44,6 +44,11 @@ class Segment:
     end_ms: int
     words: tuple[Word, ...]
     channel: int | None = None
+    marks: tuple[str, ...] | None = None
+    """'' or the mark after each word where the recognition model punctuates itself; None: ask for punctuation."""
+    language: str | None = None
+    emotion: str | None = None
+    events: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +76,15 @@ class TranscribeOptions:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Which model made a text: a name for people, FunASR's class, and the digest of its manifest."""
+    """Which model made a text: a name for people, FunASR's class, the digest of its manifest, and the profile of its
+    arithmetic (``exact``, ``cpu-exact`` or ``fast``; empty where unknown)."""
 
     name: str
     family: str
     digest: str
     device: str
     demo: bool = False
+    profile: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,19 @@ from portal.asr.engine.protocol import CLIENT_MESSAGES, ENGINE_MESSAGES, Decoder
 from portal.asr.errors import ProtocolError
 
 OPEN = {
-    "version": 1,
+    "version": 2,
     "lane": "file",
     "hotwords": ["达摩院"],
     "want_words": True,
     "max_segment_ms": 30_000,
-    "end_silence_ms": 800,
+    "end_silence_ms": None,
+    "hotword_weight": 1.0,
+    "speech_threshold": 0.5,
+    "vad_only": False,
+    "language": "auto",
+    "itn": True,
+    "speakers": True,
+    "speaker_count": 2,
 }
 
 
@@ -63,6 +70,9 @@ def test_a_lying_length_is_refused_before_anything_is_kept(header: int, body: in
         json.dumps({"type": "open", **OPEN, "hotwords": "达摩院"}).encode(),
         json.dumps({"type": "open", **OPEN, "hotwords": ["x"] * 1001}).encode(),
         json.dumps({"type": "open", **OPEN, "max_segment_ms": 10**9}).encode(),
+        json.dumps({"type": "open", **OPEN, "speech_threshold": 1.5}).encode(),
+        json.dumps({"type": "open", **OPEN, "speaker_count": True}).encode(),
+        json.dumps({"type": "switch", "version": 2, "model": "../../etc"}).encode(),
         json.dumps({"type": "open", **OPEN, "trust_remote_code": True}).encode(),
     ],
 )
@@ -114,6 +124,11 @@ def test_random_fields_are_accepted_only_as_the_schema_says(kind: str, fields: d
 
 def test_what_may_not_be_sent_is_refused_before_it_leaves() -> None:
     with pytest.raises(ProtocolError):
-        encode(Message("segment", {"span": [5, 3], "words": []}), ENGINE_MESSAGES)
+        encode(Message("segment", {"span": [5, 3], "words": [], "tags": None}), ENGINE_MESSAGES)
     with pytest.raises(ProtocolError):
-        encode(Message("segment", {"span": [0, 3], "words": [["字", 0, 3, 1.5]]}), ENGINE_MESSAGES)
+        encode(Message("segment", {"span": [0, 3], "words": [["字", 0, 3, 1.5]], "tags": None}), ENGINE_MESSAGES)
+    tags = {"marks": None, "language": "zh", "emotion": None, "events": ["x" * 99]}
+    with pytest.raises(ProtocolError):
+        encode(Message("segment", {"span": [0, 3], "words": [], "tags": tags}), ENGINE_MESSAGES)
+    with pytest.raises(ProtocolError):
+        encode(Message("speakers", {"spans": [[3, 2, 0]]}), ENGINE_MESSAGES)

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
+from portal.asr.engine.backend import BatchOptions
 from portal.asr.engine.contract import RecordingOptions
 from portal.asr.engine.manifest import manifest_for, verify
 from portal.asr.types import ModelInfo, Segment
@@ -233,12 +234,14 @@ def test_the_other_families_equal_funasr(
     reference = auto_model(folder)
     stream = engine_models.open_stream(RecordingOptions())
     speech = stream.feed(np.concatenate(utterances).tobytes(), True)
-    for found, words in zip(speech, engine_models.recognise([s.features for s in speech], ()), strict=True):
-        assert words is not None
+    for found, result in zip(
+        speech, engine_models.recognise([s.features for s in speech], BatchOptions()), strict=True
+    ):
+        assert result is not None
         samples = np.concatenate(utterances)[found.begin_ms * 16 : found.end_ms * 16]
         with contextlib.redirect_stdout(io.StringIO()):
-            [result] = reference.generate(input=samples.astype(np.float32) / 32768.0)
-        assert "".join(word.text for word in words) == result["text"].replace(" ", "")
+            [stock] = reference.generate(input=samples.astype(np.float32) / 32768.0)
+        assert "".join(word.text for word in result.words) == stock["text"].replace(" ", "")
 
 
 def in_process(asr: Path, models: Path, device: str = "cpu") -> Any:
@@ -257,8 +260,8 @@ def test_a_gpu_writes_what_the_cpu_writes(models: Path, utterances: list[np.ndar
     for device in ("cpu", "cuda"):
         engine_models = in_process(models / "seaco", models, device)
         speech = engine_models.open_stream(RecordingOptions()).feed(np.concatenate(utterances).tobytes(), True)
-        results = engine_models.recognise([s.features for s in speech], ("数据仓库",))
-        written.append([[(w.text, w.begin_ms, w.end_ms) for w in words or ()] for words in results])
+        results = engine_models.recognise([s.features for s in speech], BatchOptions(("数据仓库",)))
+        written.append([[(w.text, w.begin_ms, w.end_ms) for w in result.words] for result in results if result])
     assert written[0] == written[1]
 
 

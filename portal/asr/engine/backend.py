@@ -28,6 +28,33 @@ class Speech:
     features: Any
 
 
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """What all segments of a batch have in common; see RecordingOptions for the fields."""
+
+    hotwords: tuple[str, ...] = ()
+    hotword_weight: float = 1.0
+    want_words: bool = True
+    language: str = "auto"
+    itn: bool = True
+
+    @classmethod
+    def of(cls, options: RecordingOptions) -> BatchOptions:
+        """The part of a recording's options that recognition depends on."""
+        return cls(options.hotwords, options.hotword_weight, options.want_words, options.language, options.itn)
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """One segment's result, times in ms from its begin; the other fields as in ``types.Segment``."""
+
+    words: tuple[Word, ...]
+    marks: tuple[str, ...] | None = None
+    language: str | None = None
+    emotion: str | None = None
+    events: tuple[str, ...] = ()
+
+
 class Stream(Protocol):
     """The growing audio of one recording: features and voice activity, with bounded memory."""
 
@@ -68,7 +95,19 @@ class Backend(Protocol):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """``hotwords``, ``word_times``, ``punctuation`` as far as the models have them."""
+        """What pages may offer, see ``contract.Capability``."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Codes that ``BatchOptions.language`` may have besides ``auto``; empty without a choice."""
+
+    @property
+    def profile(self) -> str:
+        """The arithmetic in use, see ``contract.Profile``."""
+
+    @property
+    def profile_note(self) -> str | None:
+        """Why it is another one than wanted, a catalogue code."""
 
     @property
     def budget_frames(self) -> int:
@@ -77,8 +116,8 @@ class Backend(Protocol):
     def open_stream(self, options: RecordingOptions) -> Stream:
         """Begin a recording."""
 
-    def recognise(self, features: Sequence[Any], hotwords: tuple[str, ...]) -> list[tuple[Word, ...] | None]:
-        """Words per item, times in ms from the item's begin; None for an item whose result is not a number.
+    def recognise(self, features: Sequence[Any], options: BatchOptions) -> list[Recognised | None]:
+        """One result per item; None for an item whose result is not a number.
 
         Raises OutOfMemory or DeviceLost."""
 

@@ -12,10 +12,10 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from portal.asr.engine.contract import CacheCleared, EngineStatus, RecordingOptions
 from portal.asr.engine.protocol import (
@@ -140,6 +140,13 @@ class EngineClient:
                 "want_words": options.want_words,
                 "max_segment_ms": options.max_segment_ms,
                 "end_silence_ms": options.end_silence_ms,
+                "hotword_weight": options.hotword_weight,
+                "speech_threshold": options.speech_threshold,
+                "vad_only": options.vad_only,
+                "language": options.language,
+                "itn": options.itn,
+                "speakers": options.speakers,
+                "speaker_count": options.speaker_count,
             }
             wire.send(Message("open", fields))
             opened = _expect(wire, "opened")
@@ -167,6 +174,21 @@ def _expect(wire: _Wire, kind: str) -> Message:
     return message
 
 
+def _segment(begin_ms: int, end_ms: int, words: tuple[Word, ...], tags: Mapping[str, Any] | None) -> Segment:
+    if tags is None:
+        return Segment(begin_ms, end_ms, words)
+    marks = None if tags["marks"] is None else tuple(tags["marks"])
+    return Segment(
+        begin_ms,
+        end_ms,
+        words,
+        marks=marks,
+        language=tags["language"],
+        emotion=tags["emotion"],
+        events=tuple(tags["events"]),
+    )
+
+
 class EngineRecording:
     """One recording in the engine. ``speech_ms``, ``audio_ms`` and ``done_ms`` follow its progress."""
 
@@ -180,6 +202,10 @@ class EngineRecording:
         self._ended = False
         self._closed = False
         self.spans: list[Span] = []
+        self.speakers: list[tuple[int, int, int]] = []
+        """Who speaks: (begin_ms, end_ms, number from 0); complete once ``results`` has ended."""
+        self.notices: dict[str, int] = {}
+        """Catalogue codes of what the engine had to do, such as OOM_SPLIT, and how often."""
         self.speech_ms = 0
         self.audio_ms = 0
         self.done_ms = 0
@@ -268,7 +294,11 @@ class EngineRecording:
             case "segment":
                 begin, end = message["span"]
                 words = tuple(Word(text, first, last, sure) for text, first, last, sure in message["words"])
-                self._segments.append(Segment(begin, end, words))
+                self._segments.append(_segment(begin, end, words, message["tags"]))
+            case "speakers":
+                self.speakers = [(begin, end, number) for begin, end, number in message["spans"]]
+            case "notice":
+                self.notices[message["code"]] = self.notices.get(message["code"], 0) + message["count"]
             case "punctuated":
                 self._marks[message["id"]] = message.body.decode().split("\n")
             case "done":

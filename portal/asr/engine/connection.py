@@ -145,6 +145,13 @@ class Connection:
             want_words=message["want_words"],
             max_segment_ms=message["max_segment_ms"],
             end_silence_ms=message["end_silence_ms"],
+            hotword_weight=message["hotword_weight"],
+            speech_threshold=message["speech_threshold"],
+            vad_only=message["vad_only"],
+            language=message["language"],
+            itn=message["itn"],
+            speakers=message["speakers"],
+            speaker_count=message["speaker_count"],
         )
         self.recording = self._engine.scheduler.open(options, self.send)
         log("recording_opened", recording=self.recording.number, lane=options.lane, hotwords=len(options.hotwords))

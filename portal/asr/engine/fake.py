@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
-from portal.asr.engine.backend import Backend, OutOfMemory, Punctuation, Speech
+from portal.asr.engine.backend import Backend, BatchOptions, OutOfMemory, Punctuation, Recognised, Speech
 from portal.asr.engine.contract import CacheCleared, Memory, RecordingOptions
 from portal.asr.engine.service import Service, ServiceSettings, allowed_uids
 from portal.asr.types import ModelInfo, Word
@@ -117,6 +117,9 @@ class FakeModels:
     banner: str | None = None
     device_name: str = "fake"
     budget_frames: int = 2_000
+    languages: tuple[str, ...] = ()
+    profile: str = "exact"
+    profile_note: str | None = None
     _batches: int = 0
     _survived: set[bytes] = field(default_factory=set)
 
@@ -137,7 +140,7 @@ class FakeModels:
         """See backend.Backend."""
         return FakeStream()
 
-    def recognise(self, features: Sequence[Any], hotwords: tuple[str, ...]) -> list[tuple[Word, ...] | None]:
+    def recognise(self, features: Sequence[Any], options: BatchOptions) -> list[Recognised | None]:
         """See backend.Backend."""
         self._batches += 1
         pieces = cast(Sequence[_Piece], features)
@@ -150,7 +153,7 @@ class FakeModels:
             if piece.mode in ("abort", "hang"):
                 self._fault(piece.mode)
         time.sleep(self.rtf * sum(piece.length_ms for piece in pieces) / 1000)
-        return [self._answer(piece, hotwords, piece.mode or scripted) for piece in pieces]
+        return [self._answer(piece, options.hotwords, piece.mode or scripted) for piece in pieces]
 
     def _fault(self, mode: str | None) -> None:
         if mode == "oom":
@@ -160,15 +163,15 @@ class FakeModels:
         if mode == "hang":
             time.sleep(3_600)
 
-    def _answer(self, piece: _Piece, hotwords: Sequence[str], mode: str | None) -> tuple[Word, ...] | None:
+    def _answer(self, piece: _Piece, hotwords: Sequence[str], mode: str | None) -> Recognised | None:
         if mode == "nan":
             return None
         if mode == "empty":
-            return ()
+            return Recognised(())
         words = _words(piece, hotwords)
         if mode == "garbage":
-            return tuple(Word("乱", word.begin_ms, word.end_ms, 0.01) for word in words)
-        return words
+            return Recognised(tuple(Word("乱", word.begin_ms, word.end_ms, 0.01) for word in words))
+        return Recognised(words)
 
     def begin_punctuation(self, words: Sequence[str]) -> FakePunctuation:
         """See backend.Backend."""

@@ -13,13 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from portal.asr.engine.backend import Backend, DeviceLost, OutOfMemory
+from portal.asr.engine.backend import Backend, BatchOptions, DeviceLost, OutOfMemory, Recognised
 from portal.asr.engine.contract import Memory
 from portal.asr.engine.json_log import log
 from portal.asr.engine.protocol import Message
 from portal.asr.engine.recording import Recording, Segment
 from portal.asr.engine.scheduler import Call, Listen, Punctuate, Recognise, Scheduler, Turn
-from portal.asr.types import Word
 
 _SPEECH_MS: Final = 1_000
 """Found speech longer than this should have words; if not, it is tried once more alone."""
@@ -123,7 +122,7 @@ class ModelThread(threading.Thread):
 
     def _recognise(self, backend: Backend, batch: Batch) -> None:
         try:
-            results = backend.recognise([s.speech.features for _, _, s in batch], batch[0][0].options.hotwords)
+            results = backend.recognise([s.speech.features for _, _, s in batch], BatchOptions.of(batch[0][0].options))
             if len(results) != len(batch):
                 raise RuntimeError("the model answered for another number of segments")
         except DeviceLost:
@@ -133,8 +132,8 @@ class ModelThread(threading.Thread):
         else:
             self.figures.batches += 1
             self._scheduler.budget.clean()
-            for (recording, key, segment), words in zip(batch, results, strict=True):
-                self._accept(recording, key, segment, words, shared=len(batch) > 1)
+            for (recording, key, segment), result in zip(batch, results, strict=True):
+                self._accept(recording, key, segment, result, shared=len(batch) > 1)
             return
         self._recover(backend, batch, failure)
 
@@ -159,16 +158,16 @@ class ModelThread(threading.Thread):
                 self._recognise(backend, [one])
 
     def _accept(
-        self, recording: Recording, key: int, segment: Segment, words: tuple[Word, ...] | None, *, shared: bool
+        self, recording: Recording, key: int, segment: Segment, result: Recognised | None, *, shared: bool
     ) -> None:
-        if words is None:
+        if result is None:
             self._scheduler.fail(recording, "ENGINE_FAILED", "the result of a segment is not a number")
             return
         long = segment.speech.end_ms - segment.speech.begin_ms > _SPEECH_MS
-        if not words and long and shared and not segment.retried:
+        if not result.words and long and shared and not segment.retried:
             self._scheduler.again_alone(recording, key)
             return
-        self._scheduler.recognised(recording, key, words)
+        self._scheduler.recognised(recording, key, result)
 
     def _punctuate(self, backend: Backend, recordings: Sequence[Recording]) -> None:
         for recording in recordings:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from portal.asr.errors import ProtocolError
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 MAX_HEADER: Final = 1 << 20
 """Largest JSON header (bytes)."""
 MAX_BODY: Final = 4 << 20
@@ -62,6 +62,34 @@ def _boolean(value: Any) -> bool:
     return isinstance(value, bool)
 
 
+def _number(low: float, high: float) -> Check:
+    return lambda value: type(value) in (int, float) and low <= value <= high
+
+
+def _or_none(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+def _digest(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 64 and all(letter in "0123456789abcdef" for letter in value)
+
+
+def _speaker_span(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and _span(value[:2]) and _integer(0, 1 << 10)(value[2])
+
+
+def _tags(value: Any) -> bool:
+    """Fields of a segment beside its words; all four are there."""
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"marks", "language", "emotion", "events"}
+        and _or_none(_list_of(_text(4), 20_000))(value["marks"])
+        and _or_none(_text(32))(value["language"])
+        and _or_none(_text(32))(value["emotion"])
+        and _list_of(_text(32), 16)(value["events"])
+    )
+
+
 def _object(value: Any) -> bool:
     return isinstance(value, dict)
 
@@ -84,13 +112,23 @@ _COUNT = _integer(0, 1 << 50)
 CLIENT_MESSAGES: Final[Mapping[str, Mapping[str, Check]]] = {
     "status": {"version": _integer(1, 1 << 16)},
     "clear_cache": {"version": _integer(1, 1 << 16)},
+    "unload": {"version": _integer(1, 1 << 16)},
+    "load": {"version": _integer(1, 1 << 16)},
+    "switch": {"version": _integer(1, 1 << 16), "model": _digest},
     "open": {
         "version": _integer(1, 1 << 16),
         "lane": _one_of("file", "live"),
         "hotwords": _list_of(_text(64), MAX_HOTWORDS),
         "want_words": _boolean,
         "max_segment_ms": _integer(5_000, 60_000),
-        "end_silence_ms": _integer(200, 3_000),
+        "end_silence_ms": _or_none(_integer(200, 3_000)),
+        "hotword_weight": _number(0.0, 1.0),
+        "speech_threshold": _or_none(_number(0.0, 1.0)),
+        "vad_only": _boolean,
+        "language": _text(16),
+        "itn": _boolean,
+        "speakers": _boolean,
+        "speaker_count": _or_none(_integer(1, 20)),
     },
     "push": {},
     "finish": {},
@@ -106,7 +144,10 @@ ENGINE_MESSAGES: Final[Mapping[str, Mapping[str, Check]]] = {
     "window": {"bytes": _COUNT},
     "progress": {"audio_ms": _MS, "speech_ms": _MS, "done_ms": _MS},
     "spans": {"spans": _list_of(_span, 100_000)},
-    "segment": {"span": _span, "words": _list_of(_word, 20_000)},
+    "segment": {"span": _span, "words": _list_of(_word, 20_000), "tags": _or_none(_tags)},
+    "speakers": {"spans": _list_of(_speaker_span, 100_000)},
+    "notice": {"code": _text(64), "count": _COUNT},
+    "changed": {"change": _object},
     "punctuated": {"id": _integer(0, 1 << 31)},
     "alive": {},
     "done": {"audio_ms": _MS, "speech_ms": _MS, "segments": _COUNT},

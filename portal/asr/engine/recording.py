@@ -4,15 +4,14 @@ itself: the scheduler's lock guards it. Memory is bounded by the caller's window
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from portal.asr.engine.backend import Punctuation, Speech, Stream
+from portal.asr.engine.backend import Punctuation, Recognised, Speech, Stream
 from portal.asr.engine.batching import Item
 from portal.asr.engine.contract import RecordingOptions
 from portal.asr.engine.protocol import Message
-from portal.asr.types import Word
 
 WINDOW: Final = 8 << 20
 """Bytes of samples a caller may have under way (262 s)."""
@@ -31,7 +30,7 @@ class Segment:
 
     speech: Speech
     item: Item
-    words: tuple[Word, ...] | None = None
+    result: Recognised | None = None
     retried: bool = False
 
 
@@ -100,11 +99,11 @@ class Recording:
         """Send, in time order, what is recognised; then the progress, and the end when all is sent."""
         for key in list(self.waiting):
             segment = self.waiting[key]
-            if segment.words is None:
+            if segment.result is None:
                 break
             del self.waiting[key]
             self.sent += 1
-            self.send(_segment_message(segment.speech, segment.words, self.options.want_words))
+            self.send(_segment_message(segment.speech, segment.result, self.options.want_words))
         self.send(
             Message("progress", {"audio_ms": self.audio_ms, "speech_ms": self.speech_ms, "done_ms": self.done_ms})
         )
@@ -128,12 +127,24 @@ class Recording:
         self.stream = None
 
 
-def _segment_message(speech: Speech, words: Sequence[Word], with_times: bool) -> Message:
+def _segment_message(speech: Speech, result: Recognised, with_times: bool) -> Message:
     length = speech.end_ms - speech.begin_ms
     rows: list[list[Any]] = []
-    for word in words:
+    for word in result.words:
         begin, end = min(word.begin_ms, length), min(word.end_ms, length)
         if not with_times:
             begin, end = 0, length
         rows.append([word.text, speech.begin_ms + begin, speech.begin_ms + end, word.confidence])
-    return Message("segment", {"span": [speech.begin_ms, speech.end_ms], "words": rows})
+    fields = {"span": [speech.begin_ms, speech.end_ms], "words": rows, "tags": _tags(result)}
+    return Message("segment", fields)
+
+
+def _tags(result: Recognised) -> dict[str, Any] | None:
+    if result.marks is None and not (result.language or result.emotion or result.events):
+        return None
+    return {
+        "marks": None if result.marks is None else list(result.marks),
+        "language": result.language,
+        "emotion": result.emotion,
+        "events": list(result.events),
+    }

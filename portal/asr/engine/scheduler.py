@@ -12,14 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from portal.asr.engine.backend import Punctuation, Speech
+from portal.asr.engine.backend import Punctuation, Recognised, Speech
 from portal.asr.engine.batching import Budget, Item, choose
 from portal.asr.engine.contract import RecordingOptions
 from portal.asr.engine.hotword_check import check_hotwords, digest_of
 from portal.asr.engine.protocol import Message
 from portal.asr.engine.recording import MAX_PUNCTUATIONS, WINDOW, Recording, Segment, Send
 from portal.asr.errors import EngineBusy, EngineUnavailable, ProtocolError
-from portal.asr.types import Word
 
 MAX_RECORDINGS: Final = 64
 """Open recordings; the next one is told ENGINE_BUSY."""
@@ -213,12 +212,12 @@ class Scheduler:
                 recording.send(Message("window", {"bytes": len(turn.pcm)}))
             recording.deliver()
 
-    def recognised(self, recording: Recording, key: int, words: tuple[Word, ...]) -> None:
+    def recognised(self, recording: Recording, key: int, result: Recognised) -> None:
         """A segment has its words: send what is next in time."""
         with self._changed:
             segment = recording.waiting.get(key)
             if recording.number in self._recordings and segment is not None:
-                segment.words = words
+                segment.result = result
                 self._served[recording.number] = self._served.get(recording.number, 0.0) + segment.item.frames
                 recording.deliver()
 
@@ -257,7 +256,7 @@ class Scheduler:
         if self._calls:
             return Call(self._calls.pop(0))
         recordings = list(self._recordings.values())
-        waiting = {key: (r, s) for r in recordings for key, s in r.waiting.items() if s.words is None}
+        waiting = {key: (r, s) for r in recordings for key, s in r.waiting.items() if s.result is None}
         listeners = [r for r in recordings if r.wants_to_listen() and (r.finished or not self._draining)]
         live = next((r for r in listeners if r.live), None)
         if live is not None:

@@ -180,6 +180,9 @@ class Service:
             temperature_c=figures.temperature_c,
             batches=figures.batches,
             oom_count=figures.oom_count,
+            profile="" if backend is None else backend.profile,
+            profile_note=None if backend is None else backend.profile_note,
+            languages=() if backend is None else backend.languages,
         )
 
     def _uptime(self) -> float:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 import torch
 
-from portal.asr.engine.backend import DeviceLost, OutOfMemory, Punctuation
+from portal.asr.engine.backend import BatchOptions, DeviceLost, OutOfMemory, Punctuation, Recognised
 from portal.asr.engine.contract import CacheCleared, Memory, RecordingOptions
 from portal.asr.engine.inference.device import Gauges, choose_device, device_memory, frame_budget
 from portal.asr.engine.inference.features import FrontendSettings
@@ -23,7 +23,7 @@ from portal.asr.engine.inference.vad import VadModel, VadStream
 from portal.asr.engine.process_info import resident_bytes
 from portal.asr.engine.vad import VadSettings
 from portal.asr.errors import ModelError
-from portal.asr.types import ModelInfo, Word
+from portal.asr.types import ModelInfo
 
 _T = TypeVar("_T")
 
@@ -53,15 +53,18 @@ class FunasrModels:
             )
             if present
         )
+        self.languages: tuple[str, ...] = ()
+        self.profile = "exact"
+        self.profile_note: str | None = None
         self.budget_frames = frame_budget(self._device)
 
     def open_stream(self, options: RecordingOptions) -> VadStream:
         """Begin a recording."""
         return self._vad.open(options)
 
-    def recognise(self, features: Sequence[Any], hotwords: tuple[str, ...]) -> list[tuple[Word, ...] | None]:
+    def recognise(self, features: Sequence[Any], options: BatchOptions) -> list[Recognised | None]:
         """See Backend."""
-        return _guarded(lambda: self._recogniser.recognise(features, hotwords))
+        return _guarded(lambda: self._recogniser.recognise(features, options))
 
     def begin_punctuation(self, words: Sequence[str]) -> PunctuationJob:
         """Prepare marks; without a punctuation model the job is done at once and has none."""

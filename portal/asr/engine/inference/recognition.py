@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
+from portal.asr.engine.backend import BatchOptions, Recognised
 from portal.asr.engine.hotword_check import digest_of
 from portal.asr.engine.inference.features import FrontendSettings
 from portal.asr.engine.inference.hotwords import encode_hotwords, read_seg_dict
@@ -72,9 +73,9 @@ class Recogniser:
         self._bias: OrderedDict[str, torch.Tensor] = OrderedDict()
 
     @torch.inference_mode()
-    def recognise(self, segments: Sequence[Floats], hotwords: tuple[str, ...]) -> list[tuple[Word, ...] | None]:
+    def recognise(self, segments: Sequence[Floats], options: BatchOptions) -> list[Recognised | None]:
         """``segments``: filter banks (frames, 80) each. Words per segment in ms from its begin; None: not a number."""
-        results: list[tuple[Word, ...] | None] = [()] * len(segments)
+        results: list[Recognised | None] = [Recognised(())] * len(segments)
         filled = [index for index, frames in enumerate(segments) if len(frames)]
         if not filled:
             return results
@@ -89,9 +90,9 @@ class Recogniser:
         rows = torch.as_tensor(spoken, device=self._device)
         chosen = _Encoded(encoded.hidden[rows], encoded.lengths[rows], encoded.mask[rows], encoded.alphas[rows])
         tokens = [weight for weight in weights if weight is not None and len(weight)]
-        decoded = self._decode(chosen, tokens, hotwords if self.has_hotwords else ())
+        decoded = self._decode(chosen, tokens, options.hotwords if self.has_hotwords else ())
         for place, words in enumerate(self._write(chosen, decoded, [len(weight) for weight in tokens])):
-            results[filled[spoken[place]]] = words
+            results[filled[spoken[place]]] = None if words is None else Recognised(words)
         return results
 
     def forget_hotwords(self) -> None:

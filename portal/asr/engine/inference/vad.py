@@ -52,7 +52,9 @@ class VadStream:
         self._scored = 0
         self._decibels: Floats = np.zeros(0, dtype=np.float32)
         self._finder = SpanFinder(
-            model.settings, max_segment_ms=options.max_segment_ms, end_silence_ms=options.end_silence_ms
+            model.settings,
+            max_segment_ms=options.max_segment_ms,
+            end_silence_ms=options.end_silence_ms or model.settings.max_end_silence_time,
         )
 
     @property
