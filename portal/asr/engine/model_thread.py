@@ -70,12 +70,14 @@ class ModelThread(threading.Thread):
         try:
             backend = self._build()
             self._refresh(backend)
-            self._scheduler.accept(backend.budget_frames)
+            self._scheduler.install(backend)
             self._ready(backend)
             while not self._scheduler.stopping:
                 turn = self._scheduler.take(_REFRESH_S)
                 if turn is not None:
-                    self._timed(backend, turn)
+                    self._timed(turn)
+                # unloaded models still tell what the device holds
+                backend = self._scheduler.backend or backend
                 self._refresh(backend)
         except DeviceLost as error:
             log("device_lost", error=str(error))
@@ -84,26 +86,27 @@ class ModelThread(threading.Thread):
             log("engine_stopped", error=type(error).__name__, code=getattr(error, "code", ""), detail=_detail(error))
             self._ending(3, _detail(error))
 
-    def _timed(self, backend: Backend, turn: Turn) -> None:
+    def _timed(self, turn: Turn) -> None:
         self._turn_began = time.monotonic()
         try:
-            self._work(backend, turn)
+            self._work(turn)
         finally:
             self.figures.busy_seconds += time.monotonic() - self._turn_began
             self._turn_began = None
 
-    def _work(self, backend: Backend, turn: Turn) -> None:
+    def _work(self, turn: Turn) -> None:
         match turn:
             case Call():
                 turn.run()
                 # the answer to "how much memory now" must not be the one from before
                 self._refreshed = 0.0
             case Listen():
-                self._listen(backend, turn)
+                self._listen(turn.recording.backend, turn)
             case Recognise():
-                self._recognise(backend, turn.segments)
+                self._recognise(turn.segments[0][0].backend, turn.segments)
             case Punctuate():
-                self._punctuate(backend, turn.recordings)
+                for backend, recordings in _by_backend(turn.recordings):
+                    self._punctuate(backend, recordings)
 
     def _listen(self, backend: Backend, turn: Listen) -> None:
         recording = turn.recording
@@ -194,6 +197,14 @@ class ModelThread(threading.Thread):
             self._refreshed = now
             self.figures.memory = backend.memory()
             self.figures.utilisation_percent, self.figures.temperature_c = backend.gauges()
+
+
+def _by_backend(recordings: Sequence[Recording]) -> list[tuple[Backend, list[Recording]]]:
+    """The recordings grouped by the models they use: more than one group only around a switch."""
+    groups: dict[int, tuple[Backend, list[Recording]]] = {}
+    for recording in recordings:
+        groups.setdefault(recording.generation, (recording.backend, []))[1].append(recording)
+    return list(groups.values())
 
 
 def _detail(error: Exception) -> str:

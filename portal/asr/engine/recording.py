@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from portal.asr.engine.backend import Punctuation, Recognised, Speech, Stream
+from portal.asr.engine.backend import Backend, Punctuation, Recognised, Speech, Stream
 from portal.asr.engine.batching import Item
 from portal.asr.engine.contract import RecordingOptions
 from portal.asr.engine.protocol import Message
@@ -36,12 +36,15 @@ class Segment:
 
 @dataclass(slots=True)
 class Recording:
-    """State of one open recording."""
+    """State of one open recording. ``backend``: the models that were in use when it was opened; it keeps them to its
+    end, whatever is switched meanwhile. ``generation`` is their number."""
 
     number: int
     options: RecordingOptions
     digest: str
     send: Send
+    backend: Backend
+    generation: int = 0
     stream: Stream | None = None
     pending: deque[bytes] = field(default_factory=deque)
     pending_bytes: int = 0

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from portal.asr.engine.backend import Punctuation, Recognised, Speech
+from portal.asr.engine.backend import Backend, Punctuation, Recognised, Speech
 from portal.asr.engine.batching import Budget, Item, choose
 from portal.asr.engine.contract import RecordingOptions
 from portal.asr.engine.hotword_check import check_hotwords, digest_of
@@ -70,16 +70,37 @@ class Scheduler:
         self._numbers = 0
         self._keys = 0
         self._punctuated_last = False
-        self._accepting = False
+        self._backend: Backend | None = None
+        self._generation = 0
+        self._closed = "the models are being loaded"
         self._draining = False
         self._stopping = False
         self.budget = Budget(1_000)
 
-    def accept(self, budget_frames: int) -> None:
-        """The models are ready: recordings may be opened."""
+    def install(self, backend: Backend) -> int:
+        """Let recordings that are opened from now on use these models; returns their generation. Recordings that are
+        open keep theirs."""
         with self._changed:
-            self.budget = Budget(budget_frames)
-            self._accepting = True
+            self.budget = Budget(backend.budget_frames)
+            self._backend = backend
+            self._generation += 1
+            self._changed.notify_all()
+            return self._generation
+
+    def retire(self, reason: str) -> None:
+        """Refuse new recordings for this reason until models are installed again."""
+        with self._changed:
+            self._backend, self._closed = None, reason
+
+    @property
+    def backend(self) -> Backend | None:
+        """The models that new recordings get; None while there are none."""
+        return self._backend
+
+    def generations(self) -> frozenset[int]:
+        """Which models open recordings still use."""
+        with self._changed:
+            return frozenset(recording.generation for recording in self._recordings.values())
 
     def drain(self) -> None:
         """Refuse new recordings and new samples; what was found so far is still recognised."""
@@ -99,12 +120,14 @@ class Scheduler:
         with self._changed:
             if self._draining:
                 raise EngineUnavailable(detail="the engine is shutting down")
-            if not self._accepting:
-                raise EngineUnavailable(detail="the models are being loaded")
+            if self._backend is None:
+                raise EngineUnavailable(detail=self._closed)
             if len(self._recordings) >= self._max:
                 raise EngineBusy(detail=f"{self._max} recordings are open")
             self._numbers += 1
-            recording = Recording(self._numbers, options, digest_of(tokens), send)
+            # generations never share a batch: what is recognised together has one digest
+            digest = f"{self._generation}:{digest_of(tokens)}"
+            recording = Recording(self._numbers, options, digest, send, self._backend, self._generation)
             # a newcomer starts level with the least served, not ahead of everybody
             self._served[recording.number] = min(self._served.values(), default=0.0)
             self._recordings[recording.number] = recording
