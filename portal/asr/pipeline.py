@@ -8,44 +8,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Protocol
 
+from portal.asr.asking import ask
 from portal.asr.audio import DecodeLimits, Decoding, PcmBlock, decode
 from portal.asr.engine.contract import RecordingOptions
 from portal.asr.errors import AsrError, Cancelled
 from portal.asr.peaks import PeakCollector
-from portal.asr.punctuation import Punctuator
-from portal.asr.segmentation import WordStream
-from portal.asr.sentences import SentenceBuilder, paragraphed, render
-from portal.asr.types import ModelInfo, Segment, Sentence, TranscribeOptions, Transcription
+from portal.asr.sentences import paragraphed
+from portal.asr.track import RecordingLike, Track
+from portal.asr.types import ModelInfo, Outcome, Sentence, SpeechSpan, TranscribeOptions, Transcription
 
 _ASK_SECONDS = 0.25
 _REPORT_SECONDS = 0.5
 _FAREWELL_SECONDS = 5.0
-
-
-class RecordingLike(Protocol):
-    """One recording in the engine; see ``portal.asr.engine.client.EngineRecording``."""
-
-    speech_ms: int
-    audio_ms: int
-    done_ms: int
-
-    def push(self, pcm: bytes) -> None: ...
-    def finish(self) -> None: ...
-    def results(self) -> Iterator[Segment]: ...
-    def poll(self) -> list[Segment]: ...
-    def punctuate(self, words: Sequence[str]) -> list[str]: ...
-    def close(self) -> None: ...
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None: ...
 
 
 class StatusLike(Protocol):
@@ -53,6 +33,10 @@ class StatusLike(Protocol):
 
     @property
     def model(self) -> ModelInfo: ...
+    @property
+    def capabilities(self) -> frozenset[str]: ...
+    @property
+    def languages(self) -> tuple[str, ...]: ...
 
 
 class EngineLike(Protocol):
@@ -121,28 +105,6 @@ def _watch(work: _Work, on_progress: Callable[[Progress], None], should_stop: Ca
         on_progress(work.progress)
 
 
-class _Track:
-    """One channel's way through the engine to sentences."""
-
-    def __init__(self, recording: RecordingLike, channel: int | None, itn: bool) -> None:
-        self.recording = recording
-        self.sentences: list[Sentence] = []
-        self.latest_text = ""
-        self._words = WordStream()
-        self._punctuator = Punctuator(recording.punctuate)
-        self._builder = SentenceBuilder(channel=channel, itn=itn)
-
-    def take(self, segments: Sequence[Segment]) -> None:
-        words = self._words.push(segments)
-        if words:
-            self.latest_text = render(words, [""] * len(words))[-80:]
-            self.sentences += self._builder.push(self._punctuator.push(words))
-
-    def finish(self) -> None:
-        self.sentences += self._builder.push(self._punctuator.finish())
-        self.sentences += self._builder.finish()
-
-
 class _Abandoned(Exception):
     """The caller has left; nobody wants the rest."""
 
@@ -155,7 +117,7 @@ class _Work:
     ) -> None:
         self._source, self._options, self._engine, self._limits = source, options, engine, limits
         self._decoding: Decoding | None = None
-        self._tracks: list[_Track] = []
+        self._tracks: list[Track] = []
         self._abandoned = False
         self._transcription: Transcription | None = None
         self.finished = threading.Event()
@@ -188,18 +150,26 @@ class _Work:
         return self._transcription
 
     def _transcribe(self, stack: ExitStack) -> Transcription:
-        model = self._engine.status().model
+        status = self._engine.status()
         decoding = stack.enter_context(decode(self._source, limits=self._limits, channels=self._options.channels))
         self._decoding = decoding
+        asked = ask(self._options, status.capabilities, status.languages, split=decoding.split)
         for channel in (0, 1) if decoding.split else (None,):
-            recording = self._engine.open(options=RecordingOptions(hotwords=self._options.hotwords))
-            self._tracks.append(_Track(stack.enter_context(recording), channel, self._options.itn))
+            recording = self._engine.open(options=asked.recording)
+            self._tracks.append(Track(stack.enter_context(recording), channel, asked))
         samples = self._feed(decoding)
         self._collect()
         sentences = paragraphed(sentence for track in self._tracks for sentence in track.sentences)
         speech_ms = sum(track.recording.speech_ms for track in self._tracks)
+        spans = in_order(self._tracks) if self._options.spans_only else None
         return Transcription(
-            sentences, samples // 16, speech_ms, model, outcome_of(sentences, speech_ms), decoding.warnings
+            sentences,
+            samples // 16,
+            speech_ms,
+            status.model,
+            outcome_of(sentences, speech_ms, spans),
+            warnings_of((*decoding.warnings, *asked.warnings), self._tracks),
+            spans,
         )
 
     def _feed(self, decoding: Decoding) -> int:
@@ -240,8 +210,22 @@ class _Work:
         self.progress = Progress(min(done, decoded_ms), decoded_ms, total, latest)
 
 
-def outcome_of(sentences: Sequence[Sentence], speech_ms: int) -> Literal["text", "no_speech", "not_recognised"]:
-    """Why a text is empty, or that it is not."""
+def outcome_of(sentences: Sequence[Sentence], speech_ms: int, spans: Sequence[SpeechSpan] | None = None) -> Outcome:
+    """Why a text is empty, or that it is not; ``spans`` is given where only they were wanted."""
+    if spans is not None:
+        return "spans" if spans else "no_speech"
     if sentences:
         return "text"
     return "not_recognised" if speech_ms > 0 else "no_speech"
+
+
+def in_order(tracks: Sequence[Track]) -> tuple[SpeechSpan, ...]:
+    """The speech of all channels by time."""
+    spans = [span for track in tracks for span in track.spans]
+    return tuple(sorted(spans, key=lambda span: (span.begin_ms, span.channel or 0)))
+
+
+def warnings_of(own: Sequence[str], tracks: Sequence[Track]) -> tuple[str, ...]:
+    """Codes without repeats: our own first, then what the engine had to do."""
+    told = sorted({code for track in tracks for code in track.recording.notices})
+    return tuple(dict.fromkeys((*own, *told)))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from portal.asr.engine.contract import RecordingOptions
-from portal.asr.types import ModelInfo, Segment, Word
+from portal.asr.types import ModelInfo, Segment, Span, Word
 
 TEXT = "今天会议讨论三件事情第一是预算一千二百三十四元第二是时间二零二五年三月十五号"
 
@@ -25,6 +25,9 @@ class MemoryRecording:
     done_ms: int = 0
     closed: bool = False
     finished: bool = False
+    spans: list[Span] = field(default_factory=list)
+    speakers: list[tuple[int, int, int]] = field(default_factory=list)
+    notices: dict[str, int] = field(default_factory=dict)
     _buffer: bytearray = field(default_factory=bytearray)
     _ready: list[Segment] = field(default_factory=list)
 
@@ -43,6 +46,9 @@ class MemoryRecording:
         if max(samples, default=0) < 100:
             return
         self.speech_ms += length
+        self.spans.append(Span(begin, begin + length))
+        if self.options.vad_only:
+            return
         if self.engine.deaf:
             words: tuple[Word, ...] = ()
         else:
@@ -51,12 +57,15 @@ class MemoryRecording:
                 Word(TEXT[(begin // 250 + i) % len(TEXT)], begin + i * 250, begin + i * 250 + 200, 0.9)
                 for i in range(count)
             )
-        self._ready.append(Segment(begin, begin + length, words))
+        self._ready.append(self.engine.dress(Segment(begin, begin + length, words)))
 
     def finish(self) -> None:
         self.finished = True
+        self.notices |= self.engine.notices
         while self._buffer:
             self._recognise(320_000)
+        if self.options.speakers:
+            self.speakers = [(span.begin_ms, span.end_ms, i % 2) for i, span in enumerate(self.spans)]
 
     def results(self) -> Iterator[Segment]:
         assert self.finished
@@ -85,14 +94,21 @@ class MemoryRecording:
 @dataclass(frozen=True)
 class MemoryStatus:
     model: ModelInfo
+    capabilities: frozenset[str]
+    languages: tuple[str, ...]
 
 
 @dataclass
 class MemoryEngine:
-    """Remembers its recordings. ``deaf``: hears speech, understands nothing. ``on_push`` is called at each push."""
+    """Remembers its recordings. ``deaf``: hears speech, understands nothing. ``on_push`` is called at each push;
+    ``dress`` may add marks and tags to a segment."""
 
     deaf: bool = False
     on_push: Callable[[MemoryRecording], None] = lambda recording: None
+    dress: Callable[[Segment], Segment] = lambda segment: segment
+    capabilities: frozenset[str] = frozenset({"hotwords", "word_times", "punctuation"})
+    languages: tuple[str, ...] = ()
+    notices: dict[str, int] = field(default_factory=dict)
     recordings: list[MemoryRecording] = field(default_factory=list)
     punctuated: int = 0
     release: threading.Event = field(default_factory=threading.Event)
@@ -103,4 +119,5 @@ class MemoryEngine:
         return recording
 
     def status(self) -> MemoryStatus:
-        return MemoryStatus(ModelInfo("memory", "Fake", "0" * 64, "cpu", True))
+        model = ModelInfo("memory", "Fake", "0" * 64, "cpu", True)
+        return MemoryStatus(model, self.capabilities, self.languages)
