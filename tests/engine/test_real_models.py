@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
-from portal.asr.engine.backend import BatchOptions
+from portal.asr.engine.backend import BatchOptions, Heard, Speech
 from portal.asr.engine.contract import RecordingOptions
 from portal.asr.engine.manifest import manifest_for, verify
 from portal.asr.types import ModelInfo, Segment
@@ -232,8 +232,7 @@ def test_the_other_families_equal_funasr(
     engine_models = in_process(folder, models)
     assert engine_models.capabilities == {"punctuation"} | ({"word_times"} if family == "BiCifParaformer" else set())
     reference = auto_model(folder)
-    stream = engine_models.open_stream(RecordingOptions())
-    speech = stream.feed(np.concatenate(utterances).tobytes(), True)
+    speech = hear(engine_models, np.concatenate(utterances).tobytes())
     for found, result in zip(
         speech, engine_models.recognise([s.features for s in speech], BatchOptions()), strict=True
     ):
@@ -242,6 +241,12 @@ def test_the_other_families_equal_funasr(
         with contextlib.redirect_stdout(io.StringIO()):
             [stock] = reference.generate(input=samples.astype(np.float32) / 32768.0)
         assert "".join(word.text for word in result.words) == stock["text"].replace(" ", "")
+
+
+def hear(backend: Any, pcm: bytes, options: RecordingOptions | None = None) -> list[Speech]:
+    """The spans of a whole recording."""
+    [found] = backend.hear([Heard(backend.open_stream(options or RecordingOptions()), pcm, True)])
+    return list(found)
 
 
 def in_process(asr: Path, models: Path, device: str = "cpu") -> Any:
@@ -259,7 +264,7 @@ def test_a_gpu_writes_what_the_cpu_writes(models: Path, utterances: list[np.ndar
     written = []
     for device in ("cpu", "cuda"):
         engine_models = in_process(models / "seaco", models, device)
-        speech = engine_models.open_stream(RecordingOptions()).feed(np.concatenate(utterances).tobytes(), True)
+        speech = hear(engine_models, np.concatenate(utterances).tobytes())
         results = engine_models.recognise([s.features for s in speech], BatchOptions(("数据仓库",)))
         written.append([[(w.text, w.begin_ms, w.end_ms) for w in result.words] for result in results if result])
     assert written[0] == written[1]

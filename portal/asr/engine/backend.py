@@ -58,12 +58,18 @@ class Recognised:
 class Stream(Protocol):
     """The growing audio of one recording: features and voice activity, with bounded memory."""
 
-    def feed(self, pcm: bytes, final: bool) -> list[Speech]:
-        """Take int16 samples (16 kHz mono) and return the spans that ended with them."""
-
     @property
     def waiting_from_ms(self) -> int:
         """Nothing before this time is still open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The next int16 samples (16 kHz mono) of a stream; ``final``: the recording ends with them."""
+
+    stream: Stream
+    pcm: bytes
+    final: bool
 
 
 class Punctuation(Protocol):
@@ -116,6 +122,16 @@ class Backend(Protocol):
     def open_stream(self, options: RecordingOptions) -> Stream:
         """Begin a recording."""
 
+    @property
+    def hears_together(self) -> int:
+        """How many streams one call of ``hear`` serves best."""
+
+    def hear(self, pieces: Sequence[Heard]) -> list[list[Speech]]:
+        """Take the next samples of several streams, one piece each, and return the spans that ended with them.
+
+        When it raises, no stream has taken anything: the pieces may be heard again one by one.
+        """
+
     def recognise(self, features: Sequence[Any], options: BatchOptions) -> list[Recognised | None]:
         """One result per item; None for an item whose result is not a number.
 
@@ -132,6 +148,9 @@ class Backend(Protocol):
 
     def gauges(self) -> tuple[int | None, int | None]:
         """(utilisation in percent, temperature in °C), None where unknown."""
+
+    def close(self) -> None:
+        """Free the weights. Afterwards only ``model``, the names, ``memory`` and ``gauges`` are asked for."""
 
     def clear_cache(self) -> CacheCleared:
         """Give back memory that no running work needs."""

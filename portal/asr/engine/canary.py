@@ -7,7 +7,7 @@ import wave
 from pathlib import Path
 from typing import Final
 
-from portal.asr.engine.backend import Backend, BatchOptions
+from portal.asr.engine.backend import Backend, BatchOptions, Heard
 from portal.asr.engine.contract import RecordingOptions
 from portal.asr.engine.json_log import log
 from portal.asr.errors import EngineFailed
@@ -31,7 +31,7 @@ def sing(backend: Backend, directory: Path) -> None:
     if pcm is None:
         log("canary_skipped", reason="sample.wav is not 16 kHz mono int16")
         return
-    speech = backend.open_stream(RecordingOptions()).feed(pcm, True)
+    speech = backend.hear([Heard(backend.open_stream(RecordingOptions()), pcm, True)])[0]
     results = backend.recognise([found.features for found in speech], BatchOptions()) if speech else []
     text = "".join(word.text for result in results if result for word in result.words)
     expected = path.with_suffix(".txt")

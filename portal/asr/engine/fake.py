@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
-from portal.asr.engine.backend import Backend, BatchOptions, OutOfMemory, Punctuation, Recognised, Speech
+from portal.asr.engine.backend import Backend, BatchOptions, Heard, OutOfMemory, Punctuation, Recognised, Speech
 from portal.asr.engine.contract import CacheCleared, Memory, RecordingOptions
 from portal.asr.engine.service import Service, ServiceSettings, allowed_uids
 from portal.asr.types import ModelInfo, Word
@@ -82,7 +82,7 @@ class FakeStream:
         return self._begin_ms
 
     def feed(self, pcm: bytes, final: bool) -> list[Speech]:
-        """See backend.Stream."""
+        """See ``backend.Heard``."""
         self._held += pcm
         found: list[Speech] = []
         while len(self._held) >= _BYTES or (final and self._held):
@@ -119,6 +119,7 @@ class FakeModels:
     budget_frames: int = 2_000
     languages: tuple[str, ...] = ()
     profile: str = "exact"
+    hears_together: int = 4
     profile_note: str | None = None
     _batches: int = 0
     _survived: set[bytes] = field(default_factory=set)
@@ -139,6 +140,10 @@ class FakeModels:
     def open_stream(self, options: RecordingOptions) -> FakeStream:
         """See backend.Backend."""
         return FakeStream()
+
+    def hear(self, pieces: Sequence[Heard]) -> list[list[Speech]]:
+        """See backend.Backend."""
+        return [cast(FakeStream, piece.stream).feed(piece.pcm, piece.final) for piece in pieces]
 
     def recognise(self, features: Sequence[Any], options: BatchOptions) -> list[Recognised | None]:
         """See backend.Backend."""

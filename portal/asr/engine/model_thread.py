@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from portal.asr.engine.backend import Backend, BatchOptions, DeviceLost, OutOfMemory, Recognised
+from portal.asr.engine.backend import Backend, BatchOptions, DeviceLost, Heard, OutOfMemory, Recognised
 from portal.asr.engine.contract import Memory
 from portal.asr.engine.json_log import log
 from portal.asr.engine.protocol import Message
@@ -101,27 +101,33 @@ class ModelThread(threading.Thread):
                 # the answer to "how much memory now" must not be the one from before
                 self._refreshed = 0.0
             case Listen():
-                self._listen(turn.recording.backend, turn)
+                self._listen(turn.pieces[0][0].backend, turn.pieces)
             case Recognise():
                 self._recognise(turn.segments[0][0].backend, turn.segments)
             case Punctuate():
                 for backend, recordings in _by_backend(turn.recordings):
                     self._punctuate(backend, recordings)
 
-    def _listen(self, backend: Backend, turn: Listen) -> None:
-        recording = turn.recording
+    def _listen(self, backend: Backend, pieces: Sequence[tuple[Recording, bytes, bool]]) -> None:
         try:
-            if recording.stream is None:
-                recording.stream = backend.open_stream(recording.options)
-            speech = recording.stream.feed(turn.pcm, turn.final)
-        except (DeviceLost, OutOfMemory):
+            heard: list[Heard] = []
+            for recording, pcm, final in pieces:
+                recording.stream = recording.stream or backend.open_stream(recording.options)
+                heard.append(Heard(recording.stream, pcm, final))
+            found = backend.hear(heard)
+        except DeviceLost:
             raise
         except Exception as error:
-            log("listening_failed", error=type(error).__name__)
-            self._scheduler.fail(recording, "ENGINE_FAILED", "voice activity failed")
+            log("listening_failed", error=type(error).__name__, recordings=len(pieces))
+            if len(pieces) == 1:
+                self._scheduler.fail(pieces[0][0], "ENGINE_FAILED", "voice activity failed")
+            else:
+                for piece in pieces:
+                    self._listen(backend, [piece])
             return
-        self.figures.audio_seconds_done += len(turn.pcm) / 32_000
-        self._scheduler.heard(turn, speech)
+        for (recording, pcm, final), speech in zip(pieces, found, strict=True):
+            self.figures.audio_seconds_done += len(pcm) / 32_000
+            self._scheduler.heard(recording, pcm, final, speech)
 
     def _recognise(self, backend: Backend, batch: Batch) -> None:
         try:

@@ -27,11 +27,10 @@ _STEPS_TOGETHER: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Hear a piece of samples of one recording."""
+    """Hear a piece of samples of each of these recordings, which use the same models: (recording, samples, whether it
+    ends with them)."""
 
-    recording: Recording
-    pcm: bytes
-    final: bool
+    pieces: list[tuple[Recording, bytes, bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +86,19 @@ class Scheduler:
             self._changed.notify_all()
             return self._generation
 
-    def retire(self, reason: str) -> None:
-        """Refuse new recordings for this reason until models are installed again."""
+    def retire(self, reason: str, *, only_idle: bool) -> bool:
+        """Refuse new recordings for this reason until models are installed again; with ``only_idle`` not while any is
+        open. Returns whether it did."""
         with self._changed:
+            if only_idle and self._recordings:
+                return False
             self._backend, self._closed = None, reason
+            return True
+
+    def restore(self, backend: Backend) -> None:
+        """Take back ``retire``: these models, which were in use before, go on."""
+        with self._changed:
+            self._backend = backend
 
     @property
     def backend(self) -> Backend | None:
@@ -217,10 +225,9 @@ class Scheduler:
         """Whether ``stop`` was called."""
         return self._stopping
 
-    def heard(self, turn: Listen, speech: list[Speech]) -> None:
+    def heard(self, recording: Recording, pcm: bytes, final: bool, speech: list[Speech]) -> None:
         """Register the spans found in a piece, and give the caller its window back."""
         with self._changed:
-            recording = turn.recording
             if recording.number not in self._recordings or recording.ended:
                 return
             for found in speech:
@@ -228,11 +235,11 @@ class Scheduler:
                 item = Item(self._keys, recording.number, found.frames, recording.live, recording.digest, self._keys)
                 recording.waiting[self._keys] = Segment(found, item)
                 recording.speech_ms += found.end_ms - found.begin_ms
-            recording.heard_all = recording.heard_all or turn.final
+            recording.heard_all = recording.heard_all or final
             if speech:
                 recording.send(Message("spans", {"spans": [[s.begin_ms, s.end_ms] for s in speech]}))
-            if turn.pcm and not turn.final:
-                recording.send(Message("window", {"bytes": len(turn.pcm)}))
+            if pcm and not final:
+                recording.send(Message("window", {"bytes": len(pcm)}))
             recording.deliver()
 
     def recognised(self, recording: Recording, key: int, result: Recognised) -> None:
@@ -281,8 +288,8 @@ class Scheduler:
         recordings = list(self._recordings.values())
         waiting = {key: (r, s) for r in recordings for key, s in r.waiting.items() if s.result is None}
         listeners = [r for r in recordings if r.wants_to_listen() and (r.finished or not self._draining)]
-        live = next((r for r in listeners if r.live), None)
-        if live is not None:
+        live = [r for r in listeners if r.live]
+        if live:
             return self._listen(live)
         if any(segment.item.live for _, segment in waiting.values()):
             return self._batch(waiting)
@@ -301,13 +308,17 @@ class Scheduler:
         self._punctuated_last = False
         gathered = sum(segment.item.frames for _, segment in waiting.values())
         if listeners and gathered < 2 * self.budget.frames:
-            return self._listen(listeners[0])
+            return self._listen(listeners)
         return self._batch(waiting) if waiting else None
 
-    def _listen(self, recording: Recording) -> Listen:
-        self._recordings.move_to_end(recording.number)
-        pcm, final = recording.take_piece()
-        return Listen(recording, pcm, final)
+    def _listen(self, recordings: list[Recording]) -> Listen:
+        backend = recordings[0].backend
+        together = [recording for recording in recordings if recording.backend is backend]
+        pieces: list[tuple[Recording, bytes, bool]] = []
+        for recording in together[: backend.hears_together]:
+            self._recordings.move_to_end(recording.number)
+            pieces.append((recording, *recording.take_piece()))
+        return Listen(pieces)
 
     def _batch(self, waiting: dict[int, tuple[Recording, Segment]]) -> Recognise:
         items = [segment.item for _, segment in waiting.values()]

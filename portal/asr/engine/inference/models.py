@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 import torch
 
-from portal.asr.engine.backend import BatchOptions, DeviceLost, OutOfMemory, Punctuation, Recognised
+from portal.asr.engine.backend import BatchOptions, DeviceLost, Heard, OutOfMemory, Punctuation, Recognised, Speech
 from portal.asr.engine.contract import CacheCleared, Memory, RecordingOptions
 from portal.asr.engine.inference.device import Gauges, choose_device, device_memory, frame_budget
 from portal.asr.engine.inference.features import FrontendSettings
@@ -57,10 +57,15 @@ class FunasrModels:
         self.profile = "exact"
         self.profile_note: str | None = None
         self.budget_frames = frame_budget(self._device)
+        self.hears_together = 32 if self._device == "cuda" else 4
 
     def open_stream(self, options: RecordingOptions) -> VadStream:
         """Begin a recording."""
         return self._vad.open(options)
+
+    def hear(self, pieces: Sequence[Heard]) -> list[list[Speech]]:
+        """See Backend."""
+        return [cast(VadStream, piece.stream).feed(piece.pcm, piece.final) for piece in pieces]
 
     def recognise(self, features: Sequence[Any], options: BatchOptions) -> list[Recognised | None]:
         """See Backend."""
