@@ -14,11 +14,11 @@ import torch
 
 from portal.asr.engine.backend import BatchOptions, DeviceLost, Heard, OutOfMemory, Punctuation, Recognised, Speech
 from portal.asr.engine.contract import CacheCleared, Memory, RecordingOptions
+from portal.asr.engine.inference.building import FamilyLimits, open_family
 from portal.asr.engine.inference.device import Gauges, choose_device, device_memory, frame_budget
 from portal.asr.engine.inference.features import FrontendSettings
 from portal.asr.engine.inference.loading import Loaded, load
 from portal.asr.engine.inference.punctuation import PunctuationJob, Punctuator
-from portal.asr.engine.inference.recognition import Recogniser
 from portal.asr.engine.inference.vad import VadModel, VadStream
 from portal.asr.engine.process_info import resident_bytes
 from portal.asr.engine.vad import VadSettings
@@ -31,8 +31,19 @@ _T = TypeVar("_T")
 class FunasrModels:
     """See ``portal.asr.engine.backend.Backend``. Build it in the thread that will use it."""
 
-    def __init__(self, asr: Path, vad: Path, punc: Path | None, *, device: str, threads: int, model: ModelInfo) -> None:
-        """``device``: auto, cuda, mps or cpu. ``threads``: CPU threads, 0 for all cores. Raises ModelError."""
+    def __init__(
+        self,
+        asr: Path,
+        vad: Path,
+        punc: Path | None,
+        *,
+        device: str,
+        threads: int,
+        model: ModelInfo,
+        limits: FamilyLimits | None = None,
+    ) -> None:
+        """``device``: auto, cuda, mps or cpu. ``threads``: CPU threads, 0 for all cores. ``limits``: settings of single
+        families. Raises ModelError."""
         torch.set_num_threads(threads or os.cpu_count() or 1)
         # fp32 stays fp32: TF32 would change texts from one kind of card to the next
         torch.backends.cuda.matmul.allow_tf32 = False
@@ -40,20 +51,14 @@ class FunasrModels:
         logging.getLogger().setLevel(logging.WARNING)
         self._device, self.device_name, self.banner = choose_device(device)
         self._gauges = Gauges(self._device)
-        self._recogniser = Recogniser(load(asr, self._device), self._device)
+        self._recogniser = open_family(asr, model.family, self._device, limits or FamilyLimits())
         self._vad = _vad_model(load(vad, "cpu"), self._recogniser.frontend.lfr_n)
         self._punctuator = None if punc is None else Punctuator(load(punc, self._device), self._device)
         self.model = ModelInfo(model.name, model.family, model.digest, self._device, model.demo)
-        self.capabilities = frozenset(
-            name
-            for name, present in (
-                ("hotwords", self._recogniser.has_hotwords),
-                ("word_times", self._recogniser.has_word_times),
-                ("punctuation", self._punctuator is not None),
-            )
-            if present
-        )
-        self.languages: tuple[str, ...] = ()
+        self.capabilities = self._recogniser.capabilities
+        if self._punctuator is not None:
+            self.capabilities |= {"punctuation"}
+        self.languages = self._recogniser.languages
         self.profile = "exact"
         self.profile_note: str | None = None
         self.budget_frames = frame_budget(self._device)

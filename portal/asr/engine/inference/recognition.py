@@ -70,6 +70,7 @@ class Recogniser:
             kind = str(predictor.upsample_type)
             raise ModelError("MODEL_FAMILY_REFUSED", f"upsample_type {kind} is not supported", family=kind)
         self.has_hotwords = hasattr(self._model, "seaco_decoder") and self._seg_dict is not None
+        self.languages: tuple[str, ...] = ()
         self._bias: OrderedDict[str, torch.Tensor] = OrderedDict()
 
     @torch.inference_mode()
@@ -94,6 +95,12 @@ class Recogniser:
         for place, words in enumerate(self._write(chosen, decoded, [len(weight) for weight in tokens])):
             results[filled[spoken[place]]] = None if words is None else Recognised(words)
         return results
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Its part of ``contract.Capability``."""
+        found = (("hotwords", self.has_hotwords), ("word_times", self.has_word_times))
+        return frozenset(name for name, present in found if present)
 
     def forget_hotwords(self) -> None:
         """Drop the cached embeddings of hotword lists."""
