@@ -6,9 +6,10 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable, Collection
+from dataclasses import asdict
 from typing import Final, Protocol
 
-from portal.asr.engine.contract import CacheCleared, EngineStatus, RecordingOptions
+from portal.asr.engine.contract import CacheCleared, Change, EngineStatus, RecordingOptions
 from portal.asr.engine.json_log import log
 from portal.asr.engine.protocol import (
     CLIENT_MESSAGES,
@@ -38,6 +39,21 @@ class Engine(Protocol):
     def clear_cache(self, answer: Callable[[CacheCleared], None]) -> None:
         """Clear in the model thread; ``answer`` is called in the I/O loop."""
 
+    def unload(self, *, wait: bool) -> Change:
+        """Begin to unload, see ``lifecycle``."""
+
+    def load(self) -> Change:
+        """Begin to load again, see ``lifecycle``."""
+
+    def switch(self, digest: str) -> Change:
+        """Begin to switch, see ``lifecycle``."""
+
+    def history(self) -> list[list[float | int | None]]:
+        """Figures of the last hour, see ``gauge_log``."""
+
+    async def admit(self) -> None:
+        """Return when models that slept for idleness have been loaded again, or can't be."""
+
 
 def peer_uid(peer: socket.socket) -> int | None:
     """Numeric user of the other end of a Unix socket, as the kernel vouches for it; None where it can't."""
@@ -63,6 +79,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._decoder = Decoder(CLIENT_MESSAGES)
         self.recording: Recording | None = None
+        self.waits = False
 
     async def serve(self) -> None:
         """Read and answer. Whatever ends the connection, the recording's waiting work is dropped."""
@@ -85,7 +102,7 @@ class Connection:
             for message in messages:
                 if message.type == "close":
                     return
-                self._handle(message)
+                await self._handle(message)
             await self._writer.drain()
 
     async def _leave(self) -> None:
@@ -105,7 +122,7 @@ class Connection:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.write, message)
 
-    def _handle(self, message: Message) -> None:
+    async def _handle(self, message: Message) -> None:
         if "version" in message.fields and message["version"] != PROTOCOL_VERSION:
             raise ProtocolError(detail=f"this engine speaks version {PROTOCOL_VERSION}")
         match message.type:
@@ -113,8 +130,16 @@ class Connection:
                 self.write(Message("status", {"status": self._engine.status().to_wire()}))
             case "clear_cache":
                 self._engine.clear_cache(self._cleared)
+            case "unload":
+                self._changed(self._engine.unload(wait=message["wait"]))
+            case "load":
+                self._changed(self._engine.load())
+            case "switch":
+                self._changed(self._engine.switch(message["model"]))
+            case "history":
+                self.write(Message("history", {"rows": self._engine.history()}))
             case "open":
-                self._open(message)
+                await self._open(message)
             case _:
                 self._continue(message, self._opened())
 
@@ -136,7 +161,7 @@ class Connection:
                 raise ProtocolError(detail="words are not UTF-8") from None
             scheduler.ask_punctuation(recording, message["id"], words)
 
-    def _open(self, message: Message) -> None:
+    async def _open(self, message: Message) -> None:
         if self.recording is not None:
             raise ProtocolError(detail="one connection carries one recording")
         options = RecordingOptions(
@@ -153,9 +178,15 @@ class Connection:
             speakers=message["speakers"],
             speaker_count=message["speaker_count"],
         )
+        self.waits = True
+        await self._engine.admit()
+        self.waits = False
         self.recording = self._engine.scheduler.open(options, self.send)
         log("recording_opened", recording=self.recording.number, lane=options.lane, hotwords=len(options.hotwords))
-        self.write(Message("opened", {"window": WINDOW}))
+        self.write(Message("opened", {"window": WINDOW, "model": asdict(self.recording.backend.model)}))
+
+    def _changed(self, change: Change) -> None:
+        self.write(Message("changed", {"change": asdict(change)}))
 
     def _cleared(self, cleared: CacheCleared) -> None:
         fields = {"before_bytes": cleared.before_bytes, "after_bytes": cleared.after_bytes}

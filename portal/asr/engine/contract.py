@@ -10,7 +10,8 @@ from portal.asr.errors import ProtocolError
 from portal.asr.types import ModelInfo
 
 Lane = Literal["file", "live"]
-EngineState = Literal["loading", "ready", "unloaded", "draining", "failed"]
+EngineState = Literal["loading", "ready", "asleep", "unloading", "unloaded", "draining", "failed"]
+"""``asleep``: unloaded for idleness, the next recording loads the models; ``unloaded``: an administrator decides."""
 Profile = Literal["exact", "cpu-exact", "fast"]
 """``exact``: fp32 as FunASR computes; ``cpu-exact``: the same on a CPU; ``fast``: fewer bits, checked before use."""
 Capability = Literal[
@@ -80,8 +81,11 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The last load, unload or switch. ``step``: ``loading``, ``checking``, ``done`` or ``failed``; ``code`` names the
-    failure. ``model``: digest wanted. ``before_bytes``/``after_bytes``: device memory (CPU: resident) around it."""
+    """The last change of the models. ``action``: ``load``, ``switch``, ``unload``, ``idle_unload``, ``wake`` (a
+    recording came after an idle unload) or ``start`` (the remembered model could not be used). ``step``: ``waiting``
+    (for running recordings), ``loading``, ``checking``, ``done`` or ``failed``; ``code`` names the failure. ``model``:
+    digest wanted. ``at``, ``ended``: seconds since the epoch. ``before_bytes``/``after_bytes``: device memory (CPU: resident) around
+    it; after a switch the latter falls once the last recording has left the old model."""
 
     action: str
     step: str
@@ -91,6 +95,8 @@ class Change:
     detail: str = ""
     before_bytes: int | None = None
     after_bytes: int | None = None
+    id: str = ""
+    ended: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,9 @@ class EngineStatus:
     catalogue code when another profile than the wanted one is in use. Counters: ``oom_count`` times memory ran out,
     ``split_segments`` segments cut in two for it, ``cpu_segments`` those finished on the CPU, ``poisoned`` segments
     refused because they had killed the engine, ``rescued`` those that gave words only at the second try.
+    ``ready``: recordings may be opened. ``old_models``: models that were switched away from and serve their last
+    recordings. ``loaded_at`` (seconds since the epoch) and ``load_seconds``: when the models came, and how long that
+    took.
     """
 
     ready: bool
@@ -135,6 +144,9 @@ class EngineStatus:
     rescued: int = 0
     canary: Check | None = None
     change: Change | None = None
+    old_models: int = 0
+    loaded_at: float | None = None
+    load_seconds: float | None = None
 
     def to_wire(self) -> dict[str, Any]:
         """Plain JSON values."""

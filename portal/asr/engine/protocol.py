@@ -90,6 +90,11 @@ def _tags(value: Any) -> bool:
     )
 
 
+def _row(value: Any) -> bool:
+    """Numbers of one moment, None where unknown."""
+    return isinstance(value, list) and all(item is None or type(item) in (int, float) for item in value)
+
+
 def _object(value: Any) -> bool:
     return isinstance(value, dict)
 
@@ -112,8 +117,9 @@ _COUNT = _integer(0, 1 << 50)
 CLIENT_MESSAGES: Final[Mapping[str, Mapping[str, Check]]] = {
     "status": {"version": _integer(1, 1 << 16)},
     "clear_cache": {"version": _integer(1, 1 << 16)},
-    "unload": {"version": _integer(1, 1 << 16)},
+    "unload": {"version": _integer(1, 1 << 16), "wait": _boolean},
     "load": {"version": _integer(1, 1 << 16)},
+    "history": {"version": _integer(1, 1 << 16)},
     "switch": {"version": _integer(1, 1 << 16), "model": _digest},
     "open": {
         "version": _integer(1, 1 << 16),
@@ -140,7 +146,8 @@ CLIENT_MESSAGES: Final[Mapping[str, Mapping[str, Check]]] = {
 ENGINE_MESSAGES: Final[Mapping[str, Mapping[str, Check]]] = {
     "status": {"status": _object},
     "cache_cleared": {"before_bytes": _COUNT, "after_bytes": _COUNT},
-    "opened": {"window": _COUNT},
+    "opened": {"window": _COUNT, "model": _object},
+    "history": {"rows": _list_of(_row, 2_000)},
     "window": {"bytes": _COUNT},
     "progress": {"audio_ms": _MS, "speech_ms": _MS, "done_ms": _MS},
     "spans": {"spans": _list_of(_span, 100_000)},

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from portal.asr.engine.backend import Backend
-from portal.asr.engine.canary import sing
 from portal.asr.engine.json_log import log
-from portal.asr.engine.manifest import Manifest, manifest_for, verify
+from portal.asr.engine.manifest import manifest_for, verify
+from portal.asr.engine.releases import RealModels, Releases
 from portal.asr.engine.service import Service, ServiceSettings, allowed_uids
 from portal.asr.errors import ModelError
+from portal.asr.types import ModelInfo
 
 _REFUSED = 2
 
@@ -30,47 +31,51 @@ def main(argv: Sequence[str] | None = None) -> int:
     # torch's threads spin while they wait for each other; beside busy workers on the same cores that took three
     # times the time. Read when torch is loaded, which is later.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    directories = {"asr": options.asr.resolve(), "vad": options.vad.resolve()}
+    directories = {"vad": options.vad.resolve()}
     if options.punc is not None:
         directories["punc"] = options.punc.resolve()
+    models = RealModels(Releases(options.asr, options.installed, options.current), lambda *it: _load(options, *it))
     try:
-        manifests = {role: _proven(role, path, options.installed) for role, path in directories.items()}
+        for role, path in directories.items():
+            _prove(role, path, options.installed)
+        models.prove_start()
+        model = models.at_start()
     except ModelError as error:
         log("engine_refused", code=error.code, detail=error.detail)
         return _REFUSED
-    model = manifests["asr"].info()
-
-    def build() -> Backend:
-        from portal.asr.engine.inference.models import FunasrModels
-
-        models = FunasrModels(
-            directories["asr"],
-            directories["vad"],
-            directories.get("punc"),
-            device=options.device,
-            threads=options.threads,
-            model=model,
-        )
-        sing(models, directories["asr"])
-        return models
-
     settings = ServiceSettings(
-        options.socket, allowed_uids(options.allow_uid), drain_s=options.drain_s, stall_s=options.stall_s
+        options.socket,
+        allowed_uids(options.allow_uid),
+        drain_s=options.drain_s,
+        stall_s=options.stall_s,
+        idle_unload_s=60.0 * options.idle_unload_minutes,
     )
     try:
-        return Service(settings, build, model).run()
+        return Service(settings, models, model).run()
     except OSError as error:
         log("engine_refused", code="ENGINE_SOCKET", detail=str(error))
         return _REFUSED
 
 
-def _proven(role: str, directory: Path, installed: Path | None) -> Manifest:
+def _load(options: argparse.Namespace, folder: Path, model: ModelInfo) -> Backend:
+    from portal.asr.engine.inference.models import FunasrModels
+
+    return FunasrModels(
+        folder,
+        options.vad.resolve(),
+        None if options.punc is None else options.punc.resolve(),
+        device=options.device,
+        threads=options.threads,
+        model=model,
+    )
+
+
+def _prove(role: str, directory: Path, installed: Path | None) -> None:
     manifest = manifest_for(directory, installed)
     if manifest.role != role:
         detail = f"{directory} holds {manifest.family}, not a model for {role}"
         raise ModelError("MODEL_FAMILY_REFUSED", detail, family=manifest.family)
     verify(directory, manifest)
-    return manifest
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all cores")
     parser.add_argument("--allow-uid", type=int, nargs="*", default=[], help="users that may call, besides the own")
     parser.add_argument("--installed", type=Path, help="registry of confirmed models (installed.json)")
+    parser.add_argument("--current", type=Path, help="file that remembers a switch of models over restarts")
+    parser.add_argument("--idle-unload-minutes", type=float, default=0.0, help="unload when idle for so long; 0: never")
     parser.add_argument("--drain-s", type=float, default=20.0, help="patience after SIGTERM")
     parser.add_argument("--stall-s", type=float, default=60.0, help="a turn of the models longer than this is a hang")
     return parser
