@@ -268,6 +268,7 @@ def upgrade() -> None:
         sa.Column("error_code", sa.String(length=64), nullable=True),
         sa.Column("error_params", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("warnings", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("spans", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("queued_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
@@ -361,6 +362,9 @@ def upgrade() -> None:
         sa.Column("speaker", sa.String(length=64), nullable=True),
         sa.Column("channel", sa.Integer(), nullable=True),
         sa.Column("confidence", sa.Double(), nullable=True),
+        sa.Column("language", sa.String(length=32), nullable=True),
+        sa.Column("emotion", sa.String(length=32), nullable=True),
+        sa.Column("events", sa.JSON(none_as_null=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["transcript_id"],
             ["transcripts.id"],

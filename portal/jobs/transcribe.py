@@ -21,7 +21,6 @@ from portal.asr.engine.client import EngineClient
 from portal.asr.errors import AsrError, Cancelled, EngineBusy, EngineUnavailable
 from portal.asr.peaks import PeakCollector
 from portal.asr.pipeline import Progress, transcribe
-from portal.asr.types import TranscribeOptions
 from portal.asr.types import Transcription as Result
 from portal.db import create_engine, read_only, session_factory
 from portal.errors import PortalError
@@ -32,6 +31,7 @@ from portal.services.identity.actor import Actor, system_actor
 from portal.services.recognition import lease
 from portal.services.recordings.file_store import FileStore
 from portal.services.recordings.media_errors import params_for_people
+from portal.services.recordings.options import transcribe_options
 from portal.services.recordings.receiving import decode_limits
 from portal.settings import Settings, load_settings
 
@@ -117,11 +117,7 @@ class Shift:
         return True
 
     def _recognise(self, held: lease.Claim, keeper: LeaseKeeper) -> Result:
-        options = TranscribeOptions(
-            hotwords=held.hotwords,
-            itn=bool(held.options.get("itn", True)),
-            channels="split" if held.options.get("channels") == "split" else "mix",
-        )
+        options = transcribe_options(held.options, held.hotwords)
 
         def on_progress(progress: Progress) -> None:
             keeper.show(Shown(progress.done_ms, progress.total_ms, progress.latest_text or None))

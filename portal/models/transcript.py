@@ -29,7 +29,12 @@ class Transcript(Base):
 
 
 class TranscriptSentence(Base):
-    """One sentence. ``words``: ``[[text, begin_ms, end_ms, confidence|null], …]``; times in ms of the recording."""
+    """One sentence. ``words``: ``[[text, begin_ms, end_ms, confidence|null], …]``; times in ms of the recording, null
+    where the model gives words no times of their own (the sentence's are estimates then).
+
+    ``speaker``: the number of a voice from 1. ``language``, ``emotion`` and ``events`` (``[code, …]``) are codes that
+    the recognition model gave.
+    """
 
     __tablename__ = "sentences"
     __table_args__ = (sa.UniqueConstraint("transcript_id", "position"),)
@@ -45,3 +50,6 @@ class TranscriptSentence(Base):
     speaker: Mapped[str | None] = mapped_column(sa.String(64))
     channel: Mapped[int | None]
     confidence: Mapped[float | None]
+    language: Mapped[str | None] = mapped_column(sa.String(32))
+    emotion: Mapped[str | None] = mapped_column(sa.String(32))
+    events: Mapped[list[Any]] = mapped_column(default=list)

@@ -64,7 +64,7 @@ class Transcription(Base):
     """When RQ was last told; the reconciler rings again what Redis lost."""
 
     options: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """``{"itn": bool, "channels": "mix"|"split"}``."""
+    """The choices as ``services.recordings.options.snapshot_options`` wrote them; missing ones mean their defaults."""
     hotwords: Mapped[list[Any]] = mapped_column(default=list)
     """The cleaned words handed to the engine."""
     hotword_versions: Mapped[list[Any]] = mapped_column(default=list)
@@ -80,6 +80,8 @@ class Transcription(Base):
     error_code: Mapped[str | None] = mapped_column(sa.String(64))
     error_params: Mapped[dict[str, Any] | None]
     warnings: Mapped[list[Any]] = mapped_column(default=list)
+    spans: Mapped[list[Any] | None] = mapped_column(deferred=True)
+    """``[[begin_ms, end_ms, channel|null], …]`` where only they were wanted; read when a page asks for them."""
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     queued_at: Mapped[datetime] = mapped_column(default=utcnow)
     started_at: Mapped[datetime | None]

@@ -26,6 +26,7 @@ from portal.services.identity.permissions import Permission
 from portal.services.recordings import receiving, uploads
 from portal.services.recordings.file_store import FileStore
 from portal.services.recordings.options import UploadOptions, parse_options
+from portal.views.upload_options import FIELDS, from_form
 
 bp = Blueprint("uploads", __name__, url_prefix="/uploads")
 
@@ -147,7 +148,7 @@ def give_up(upload_id: uuid.UUID) -> Response:
 @requires(Permission.TRANSCRIBE)
 def form() -> Response:
     """The same in one request, for a browser without script: one file of at most the request limit."""
-    unknown = set(request.form) - {"csrf_token", "itn", "channels", "hotword_lists", "hotwords", "next"}
+    unknown = set(request.form) - {"csrf_token", "next"} - FIELDS
     if unknown:
         raise PortalError("UNKNOWN_FIELD", field=min(unknown)[:64])
     file = request.files.get("file")
@@ -159,6 +160,7 @@ def form() -> Response:
             "channels": request.form.get("channels", "mix"),
             "hotword_lists": request.form.getlist("hotword_lists"),
             "hotwords": request.form.get("hotwords", ""),
+            **from_form(request.form),
         }
     )
     total = file.stream.seek(0, 2)

@@ -21,6 +21,7 @@ from portal.services.identity.permissions import Permission
 from portal.services.recognition import progress
 from portal.services.recordings import choices, uploads
 from portal.services.transcripts.search import recent
+from portal.views.upload_options import from_form
 
 bp = Blueprint("workspace", __name__)
 
@@ -77,6 +78,7 @@ def remember_options() -> Response:
         itn=request.form.get("itn") == "1",
         channels=request.form.get("channels", "mix"),
         lists=lists,
+        others=from_form(request.form),
     )
     return Response(status=204)
 

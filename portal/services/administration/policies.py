@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from portal.asr.vad_presets import FILE_PRESETS
 from portal.errors import PortalError
 from portal.models.policy_setting import PolicySetting
 from portal.models.user import User
@@ -24,7 +25,9 @@ from portal.services.identity.actor import Actor
 from portal.services.identity.permissions import Permission
 from portal.settings import Settings
 
-PolicyName = Literal["default_itn", "default_channels", "announcement", "upload_max_bytes", "recording_max_hours"]
+PolicyName = Literal[
+    "default_itn", "default_channels", "default_vad_preset", "announcement", "upload_max_bytes", "recording_max_hours"
+]
 ANNOUNCEMENT_AT_MOST = 200
 MIB = 1024 * 1024
 
@@ -63,6 +66,12 @@ def _channels(value: object, _settings: Settings) -> str:
     raise ValueError
 
 
+def _vad_preset(value: object, _settings: Settings) -> str:
+    if value in FILE_PRESETS:
+        return str(value)
+    raise ValueError
+
+
 def _announcement(value: object, _settings: Settings) -> str:
     text = " ".join("".join(ch if ch.isprintable() else " " for ch in str(value)).split())
     if len(text) > ANNOUNCEMENT_AT_MOST:
@@ -91,6 +100,7 @@ def _hours(value: object, settings: Settings) -> float | None:
 POLICIES: dict[PolicyName, Policy] = {
     "default_itn": Policy(True, _boolean),
     "default_channels": Policy("mix", _channels),
+    "default_vad_preset": Policy("general", _vad_preset),
     "announcement": Policy("", _announcement),
     "upload_max_bytes": Policy(None, _bytes),
     "recording_max_hours": Policy(None, _hours),

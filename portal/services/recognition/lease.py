@@ -22,13 +22,18 @@ from portal.services import audit
 from portal.services.identity.actor import Actor
 from portal.services.recognition import scheduler
 from portal.services.recognition.clock import db_now
-from portal.services.recognition.results import write_transcript
+from portal.services.recognition.results import span_rows, write_transcript
 from portal.services.recognition.states import BACK_IN_QUEUE, NO_LEASE, hold_recording, move
 
 MAX_ATTEMPTS = 5
 KIND = "transcription"
 FINISHED = "transcription.finished"
-_OUTCOMES = {"text": State.DONE, "no_speech": State.NO_SPEECH, "not_recognised": State.NOT_RECOGNISED}
+_OUTCOMES = {
+    "text": State.DONE,
+    "spans": State.DONE,
+    "no_speech": State.NO_SPEECH,
+    "not_recognised": State.NOT_RECOGNISED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,7 @@ def complete(session: Session, actor: Actor, held: Claim, result: Result) -> boo
         "latest_text": None,
         "model": asdict(result.model),
         "warnings": list(result.warnings),
+        "spans": span_rows(result) if state is State.DONE else None,
         "error_code": None if state is State.DONE else state.value.upper(),
         "error_params": None,
         "finished_at": db_now(session),
@@ -136,9 +142,11 @@ def complete(session: Session, actor: Actor, held: Claim, result: Result) -> boo
         return False
     recording_facts = {"duration_ms": result.audio_ms}
     session.execute(sa.update(Recording).where(Recording.id == held.recording_id).values(**recording_facts))
-    if state is State.DONE:
+    if state is State.DONE and result.spans is None:
         write_transcript(session, held.transcription_id, held.recording_id, result)
-    detail = {"state": state.value, "audio_ms": result.audio_ms, "sentences": len(result.sentences)}
+    detail: dict[str, Any] = {"state": state.value, "audio_ms": result.audio_ms, "sentences": len(result.sentences)}
+    if result.spans is not None:
+        detail["spans"] = len(result.spans)
     _finished(session, actor, held.transcription_id, "ok", values["error_code"], detail)
     return True
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal.asr.sentences import join
-from portal.asr.types import Sentence
+from portal.asr.types import Sentence, Word
 from portal.asr.types import Transcription as Result
 from portal.models import Transcript, TranscriptSentence
 
@@ -34,6 +34,13 @@ def write_transcript(
     return transcript
 
 
+def span_rows(result: Result) -> list[list[int | None]] | None:
+    """The spans of ``result`` as they are stored; None where a text was wanted."""
+    if result.spans is None:
+        return None
+    return [[span.begin_ms, span.end_ms, span.channel] for span in result.spans]
+
+
 def _excerpt(result: Result) -> str:
     text = ""
     for sentence in result.sentences:
@@ -51,8 +58,16 @@ def _row(transcript_id: uuid.UUID, position: int, sentence: Sentence) -> dict[st
         "begin_ms": sentence.begin_ms,
         "end_ms": sentence.end_ms,
         "text": sentence.text,
-        "words": [[word.text, word.begin_ms, word.end_ms, word.confidence] for word in sentence.words],
+        "words": [_word(sentence, word) for word in sentence.words],
         "speaker": sentence.speaker,
         "channel": sentence.channel,
         "confidence": sentence.confidence,
+        "language": sentence.language,
+        "emotion": sentence.emotion,
+        "events": list(sentence.events),
     }
+
+
+def _word(sentence: Sentence, word: Word) -> list[object]:
+    times = (word.begin_ms, word.end_ms) if sentence.timed else (None, None)
+    return [word.text, *times, word.confidence]

@@ -46,7 +46,7 @@ def submit(
     """Put a recording into the queue and, after the commit, ring.
 
     Args:
-        options: ``{"itn": bool, "channels": "mix"|"split"}``.
+        options: the choices as ``recordings.options`` wrote them.
         hotwords: cleaned words; kept as they are for every retry.
         hotword_versions: which lists they came from.
         idempotency_key: the same key of the same person gives the same transcription back.

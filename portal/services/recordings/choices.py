@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from portal.asr.types import VadOptions
 from portal.errors import PortalError
 from portal.models import User
 from portal.services.administration import get_policy
 from portal.services.hotwords.lists import HotwordListSummary, lists_for
 from portal.services.identity.actor import Actor
+from portal.services.recordings.options import VadChoice, parse_options
 
 CHANNELS = ("mix", "split")
+REMEMBERED = ("vad", "language", "speakers", "speaker_count")
 _DISMISSED_KEPT = 100
 
 
@@ -29,11 +32,20 @@ class OfferedList:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The options of the next upload."""
+    """The options of the next upload. That only times are wanted is never remembered: the next meeting needs a text."""
 
     itn: bool
     channels: str
+    vad: VadChoice
+    language: str
+    speakers: bool
+    speaker_count: int | None
     lists: tuple[OfferedList, ...]
+
+    @property
+    def own_vad(self) -> VadOptions:
+        """The numbers that stand in the form for one's own way of cutting."""
+        return self.vad.numbers()
 
 
 def choices_for(session: Session, actor: Actor, user: User) -> Choices:
@@ -47,29 +59,54 @@ def choices_for(session: Session, actor: Actor, user: User) -> Choices:
         OfferedList(item, str(item.id) in taken or (item.preselected and str(item.id) not in left))
         for item in lists_for(session, actor)
     )
-    itn, channels = kept.get("itn"), kept.get("channels")
+    itn, channels, count = kept.get("itn"), kept.get("channels"), kept.get("speaker_count")
     return Choices(
         itn if isinstance(itn, bool) else get_policy(session, "default_itn"),
         channels if channels in CHANNELS else get_policy(session, "default_channels"),
+        _kept_vad(kept) or VadChoice(preset=get_policy(session, "default_vad_preset")),
+        str(kept.get("language") or "auto"),
+        kept.get("speakers") is True,
+        count if isinstance(count, int) else None,
         offered,
     )
 
 
+def _kept_vad(kept: dict[str, Any]) -> VadChoice | None:
+    try:
+        return parse_options({"vad": kept["vad"]}).vad if "vad" in kept else None
+    except PortalError:  # written by a version with other limits
+        return None
+
+
 def remember(
-    session: Session, actor: Actor, user: User, *, itn: bool, channels: str, lists: Collection[uuid.UUID]
+    session: Session,
+    actor: Actor,
+    user: User,
+    *,
+    itn: bool,
+    channels: str,
+    lists: Collection[uuid.UUID],
+    others: Mapping[str, object] | None = None,
 ) -> None:
     """Keep the choices for the next visit. Ids of lists that are not this person's are forgotten.
 
+    Args:
+        others: any of ``REMEMBERED`` as the upload takes them; one that is missing stays as it was, so a model that
+            does not offer a choice for a week does not make people choose again.
+
     Raises:
-        PortalError: INVALID_VALUE for unknown channels.
+        PortalError: INVALID_VALUE or UNKNOWN_FIELD for what the upload would refuse.
     """
     if channels not in CHANNELS:
         raise PortalError("INVALID_VALUE", field="channels")
+    chosen = parse_options({name: value for name, value in (others or {}).items() if name in REMEMBERED})
+    newly = chosen.model_dump(mode="json", include=set(others or {}) & set(REMEMBERED))
     visible = [item.id for item in lists_for(session, actor)]
     user.preferences = {
         **(user.preferences or {}),
         "itn": itn,
         "channels": channels,
+        **newly,
         "lists_on": [str(item) for item in visible if item in lists],
         "lists_off": [str(item) for item in visible if item not in lists],
     }

@@ -30,6 +30,7 @@ from portal.services.recognition import transcriptions
 from portal.services.recordings.file_store import BlockWriter, FileStore
 from portal.services.recordings.media_errors import params_for_people
 from portal.services.recordings.names import title_of
+from portal.services.recordings.options import of_the_run
 from portal.services.recordings.uploads import HEADROOM_BYTES, leave, note, open_for
 from portal.settings import Settings
 
@@ -220,7 +221,7 @@ def _become_recording(
         session,
         actor,
         recording,
-        options={"itn": chosen["itn"], "channels": chosen["channels"]},
+        options=of_the_run(chosen),
         hotwords=list(chosen["hotwords"]),
         hotword_versions=list(chosen["hotword_versions"]),
         settings=settings,

@@ -19,16 +19,27 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
+from portal.asr.types import TranscribeOptions, VadOptions
 from portal.db import db
 from portal.http.signed_in import cookie_name
 from portal.models import AuditEvent, Recording, Transcription, Upload, User
 from portal.services.recordings.file_store import FileStore
+from portal.services.recordings.options import transcribe_options
 from portal.settings import Settings
 from tests.support.sounds import wav
 from tests.support.world import World
 from tests.web.uploads.conftest import Tus, sha256
 
 DATA = wav(1.0, seed=1)
+DEFAULTS: dict[str, Any] = {
+    "itn": True,
+    "channels": "mix",
+    "vad": {"preset": "general", "max_segment_ms": 30_000, "end_silence_ms": None, "threshold": None},
+    "result": "text",
+    "language": "auto",
+    "speakers": False,
+    "speaker_count": None,
+}
 
 
 def rows(app: Flask, model: type) -> list[object]:
@@ -53,7 +64,7 @@ def test_one_piece(app: Flask, tus: Tus, settings: Settings) -> None:
     (row,) = rows(app, Transcription)
     assert isinstance(row, Transcription)
     assert (row.state, row.options, row.hotwords) == (
-        "queued", {"itn": False, "channels": "split"}, ["达摩院", "声学模型"],
+        "queued", {**DEFAULTS, "itn": False, "channels": "split"}, ["达摩院", "声学模型"],
     )  # fmt: skip
     assert row.audio_ms == 1000
     actions = [event.action for event in rows(app, AuditEvent) if isinstance(event, AuditEvent)]
@@ -183,6 +194,19 @@ def test_giving_up_and_strangers(app: Flask, tus: Tus, stranger: Tus, settings: 
         ({"state": "done"}, "UNKNOWN_FIELD"),
         ({"itn": "yes"}, "INVALID_VALUE"),
         ({"channels": "left"}, "INVALID_VALUE"),
+        ({"vad": {"preset": "live"}}, "INVALID_VALUE"),
+        ({"vad": {"preset": "general", "max_segment_ms": 10_000}}, "INVALID_VALUE"),
+        ({"vad": {"preset": "custom", "max_segment_ms": 4_999}}, "INVALID_VALUE"),
+        ({"vad": {"preset": "custom", "max_segment_ms": 60_001}}, "INVALID_VALUE"),
+        ({"vad": {"preset": "custom", "end_silence_ms": 199}}, "INVALID_VALUE"),
+        ({"vad": {"preset": "custom", "end_silence_ms": 3_001}}, "INVALID_VALUE"),
+        ({"vad": {"preset": "custom", "threshold": 0.05}}, "INVALID_VALUE"),
+        ({"vad": {"preset": "custom", "threshold": float("nan")}}, "INVALID_VALUE"),
+        ({"vad": {"preset": "custom", "silence": 1}}, "UNKNOWN_FIELD"),
+        ({"result": "both"}, "INVALID_VALUE"),
+        ({"language": "http://x"}, "INVALID_VALUE"),
+        ({"speakers": 2}, "INVALID_VALUE"),
+        ({"speaker_count": 21}, "INVALID_VALUE"),
         ({"hotword_lists": ["../x"]}, "INVALID_VALUE"),
         ({"hotword_lists": ["6f2f1a3e-0000-4000-8000-000000000000"]}, "NOT_FOUND"),
         ({"hotwords": "http://127.0.0.1/x"}, "HOTWORD_REFUSED"),
@@ -192,6 +216,32 @@ def test_options_are_a_schema(app: Flask, tus: Tus, options: dict[str, object], 
     answer = tus.begin(len(DATA), options=options)
     assert answer.get_json()["error"]["code"] == code
     assert rows(app, Upload) == []
+
+
+def test_a_way_of_cutting_and_the_rest_are_kept_in_numbers(app: Flask, tus: Tus) -> None:
+    chosen = {
+        "vad": {"preset": "custom", "max_segment_ms": 12_000, "end_silence_ms": 450, "threshold": 0.7},
+        "language": "yue",
+        "speakers": True,
+        "speaker_count": 3,
+    }
+    assert tus.send(DATA, options=chosen).status_code == 204
+    assert tus.send(wav(1.0, seed=2), options={"vad": {"preset": "lecture"}}).status_code == 204
+    kept = [row.options for row in rows(app, Transcription) if isinstance(row, Transcription)]
+    assert kept[0] == {**DEFAULTS, **chosen}
+    assert kept[1]["vad"] == {**DEFAULTS["vad"], "preset": "lecture", "max_segment_ms": 60_000}
+    run = transcribe_options(kept[0], ("达摩院",))
+    assert run.vad == VadOptions(12_000, 450, 0.7)
+    assert (run.language, run.speakers, run.speaker_count, run.hotwords) == ("yue", True, 3, ("达摩院",))
+    assert transcribe_options({}) == TranscribeOptions()
+
+
+def test_spans_need_no_hotwords(app: Flask, tus: Tus) -> None:
+    assert tus.send(DATA, options={"result": "spans", "hotwords": "达摩院"}).status_code == 204
+    (row,) = rows(app, Transcription)
+    assert isinstance(row, Transcription)
+    assert (row.options["result"], row.hotwords) == ("spans", [])
+    assert transcribe_options(row.options).spans_only
 
 
 def test_size_limits(app: Flask, tus: Tus, settings: Settings) -> None:
@@ -258,13 +308,30 @@ def test_a_plain_form_does_the_same(app: Flask, tus: Tus, settings: Settings) ->
             "itn": "1",
             "channels": "mix",
             "hotwords": "达摩院",
+            "vad_preset": "custom",
+            "vad_max_segment": "12.5",
+            "vad_end_silence": "",
+            "vad_threshold": "0.3",
+            "speakers": "1",
+            "speaker_count": "2",
             "next": "/x",
         },
     )
     assert (answer.status_code, answer.headers["Location"]) == (303, "/x")
+    (attempt,) = rows(app, Transcription)
+    assert isinstance(attempt, Transcription)
+    assert attempt.options == {
+        **DEFAULTS,
+        "vad": {"preset": "custom", "max_segment_ms": 12_500, "end_silence_ms": None, "threshold": 0.3},
+        "speakers": True,
+        "speaker_count": 2,
+    }
     assert stored(app, settings) == DATA
     refused = tus.client.post("/uploads/form", data={"file": (io.BytesIO(DATA), "会议.wav"), "owner_id": "1"})
     assert refused.status_code == 422
+    for wrong in ("1e9", "x", "inf", "2.5"):
+        data = {"file": (io.BytesIO(DATA), "会议.wav"), "speakers": "1", "speaker_count": wrong}
+        assert tus.client.post("/uploads/form", data=data).status_code == 422
     assert tus.client.post("/uploads/form", data={}).status_code == 422
 
 
