@@ -84,8 +84,8 @@ class Change:
     """The last change of the models. ``action``: ``load``, ``switch``, ``unload``, ``idle_unload``, ``wake`` (a
     recording came after an idle unload) or ``start`` (the remembered model could not be used). ``step``: ``waiting``
     (for running recordings), ``loading``, ``checking``, ``done`` or ``failed``; ``code`` names the failure. ``model``:
-    digest wanted. ``at``, ``ended``: seconds since the epoch. ``before_bytes``/``after_bytes``: device memory (CPU: resident) around
-    it; after a switch the latter falls once the last recording has left the old model."""
+    digest wanted. ``at``, ``ended``: seconds since the epoch. ``before_bytes``/``after_bytes``: device memory (CPU:
+    resident) around it; after a switch the latter falls once the last recording has left the old model."""
 
     action: str
     step: str
@@ -108,7 +108,9 @@ class EngineStatus:
     were at work, ``hour_audio_seconds`` and ``hour_busy_seconds`` the same for the last hour. ``profile_note`` is a
     catalogue code when another profile than the wanted one is in use. Counters: ``oom_count`` times memory ran out,
     ``split_segments`` segments cut in two for it, ``cpu_segments`` those finished on the CPU, ``poisoned`` segments
-    refused because they had killed the engine, ``rescued`` those that gave words only at the second try.
+    refused because they had killed the engine, ``rescued`` those that gave words only at the second try;
+    ``useful_frames`` and ``computed_frames`` the encoder frames (60 ms) of speech and those computed for them, padding
+    included.
     ``ready``: recordings may be opened. ``old_models``: models that were switched away from and serve their last
     recordings. ``loaded_at`` (seconds since the epoch) and ``load_seconds``: when the models came, and how long that
     took.
@@ -142,6 +144,8 @@ class EngineStatus:
     cpu_segments: int = 0
     poisoned: int = 0
     rescued: int = 0
+    useful_frames: int = 0
+    computed_frames: int = 0
     canary: Check | None = None
     change: Change | None = None
     old_models: int = 0
