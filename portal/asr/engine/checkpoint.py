@@ -1,4 +1,4 @@
-"""Is a ``model.pt`` nothing but tensors? Read from its pickle's opcodes, never by unpickling it."""
+"""Is a checkpoint (``model.pt``) nothing but tensors? Read from its pickle's opcodes, never by unpickling it."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def check_checkpoint(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             pickles = [entry for entry in archive.infolist() if entry.filename.endswith(".pkl")]
             if len(pickles) != 1 or not pickles[0].filename.endswith("data.pkl"):
-                raise ModelError("MODEL_UNSAFE", "model.pt holds no single data.pkl", file=path.name)
+                raise ModelError("MODEL_UNSAFE", f"{path.name} holds no single data.pkl", file=path.name)
             if pickles[0].file_size > _LARGEST_PICKLE:
-                raise ModelError("MODEL_UNSAFE", "the pickle in model.pt is too large", file=path.name)
+                raise ModelError("MODEL_UNSAFE", f"the pickle in {path.name} is too large", file=path.name)
             data = archive.read(pickles[0])
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError):
-        raise ModelError("MODEL_UNSAFE", "model.pt is not a zip checkpoint", file=path.name) from None
+        raise ModelError("MODEL_UNSAFE", f"{path.name} is not a zip checkpoint", file=path.name) from None
     for module, name in globals_of(data, path.name):
         if (module, name) not in _ALLOWED:
-            raise ModelError("MODEL_UNSAFE", f"model.pt names {module[:60]}.{name[:60]}", file=path.name)
+            raise ModelError("MODEL_UNSAFE", f"{path.name} names {module[:60]}.{name[:60]}", file=path.name)
 
 
 def globals_of(data: bytes, file: str = "model.pt") -> set[tuple[str, str]]:
@@ -46,7 +46,7 @@ def globals_of(data: bytes, file: str = "model.pt") -> set[tuple[str, str]]:
     try:
         for opcode, argument, _ in pickletools.genops(data):
             if opcode.name in _REFUSED_OPCODES:
-                raise ModelError("MODEL_UNSAFE", "model.pt builds objects other than tensors", file=file)
+                raise ModelError("MODEL_UNSAFE", f"{file} builds objects other than tensors", file=file)
             if opcode.name == "GLOBAL":
                 module, _, name = str(argument).partition(" ")
                 found.add((module, name))
@@ -61,12 +61,12 @@ def globals_of(data: bytes, file: str = "model.pt") -> set[tuple[str, str]]:
             else:
                 strings.append(argument if isinstance(argument, str) else None)
     except ValueError:
-        raise ModelError("MODEL_UNSAFE", "the pickle in model.pt is damaged", file=file) from None
+        raise ModelError("MODEL_UNSAFE", f"the pickle in {file} is damaged", file=file) from None
     return found
 
 
 def _named(strings: list[str | None], file: str) -> tuple[str, str]:
     """Module and name of STACK_GLOBAL: the two strings pushed last."""
     if len(strings) < 2 or strings[-1] is None or strings[-2] is None:
-        raise ModelError("MODEL_UNSAFE", "a name in model.pt can't be followed", file=file)
+        raise ModelError("MODEL_UNSAFE", f"a name in {file} can't be followed", file=file)
     return strings[-2], strings[-1]

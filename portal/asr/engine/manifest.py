@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,34 +18,16 @@ from typing import Any, Final
 import yaml
 
 from portal.asr.engine.checkpoint import check_checkpoint
+from portal.asr.engine.language_model import files_of as language_model_files
+from portal.asr.engine.language_model import folder_of as language_model_folder
+from portal.asr.engine.layouts import LANGUAGE_MODEL_OPTIONAL, LAYOUTS, Layout, explain
 from portal.asr.errors import ModelError
 from portal.asr.types import ModelInfo
 
 MANIFEST: Final = "manifest.json"
-FAMILIES: Final[Mapping[str, str]] = {
-    "SeacoParaformer": "asr",
-    "BiCifParaformer": "asr",
-    "Paraformer": "asr",
-    "FsmnVADStreaming": "vad",
-    "CTTransformer": "punc",
-}
-"""Allowed classes and what each is for."""
-_REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
-    "asr": ("config.yaml", "model.pt", "tokens.json", "am.mvn"),
-    "vad": ("config.yaml", "model.pt", "am.mvn"),
-    "punc": ("config.yaml", "model.pt", "tokens.json"),
-}
-_OPTIONAL: Final = ("configuration.json", "seg_dict", "jieba_usr_dict")
-_PARTS: Final[Mapping[str, frozenset[str]]] = {
-    "encoder": frozenset({"SANMEncoder", "FSMN"}),
-    "decoder": frozenset({"ParaformerSANMDecoder"}),
-    "seaco_decoder": frozenset({"ParaformerSANMDecoder"}),
-    "predictor": frozenset({"CifPredictorV2", "CifPredictorV3"}),
-    "frontend": frozenset({"WavFrontend", "WavFrontendOnline"}),
-    "tokenizer": frozenset({"CharTokenizer"}),
-}
 _CODE_KEYS: Final = frozenset({"trust_remote_code", "remote_code", "hub", "oss_bucket"})
 _LARGEST_CONFIG: Final = 1 << 20
+_REQUIREMENTS: Final = "requirements.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +40,7 @@ class FileFact:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One model: ``role`` is asr, vad or punc; ``digest`` covers every file's name and hash."""
+    """One model: ``role`` is asr, vad, punc or speaker; ``digest`` covers every file's name and hash."""
 
     name: str
     role: str
@@ -87,7 +69,7 @@ class Manifest:
             files = {
                 str(name): FileFact(int(fact["bytes"]), str(fact["sha256"])) for name, fact in values["files"].items()
             }
-            role = values.get("role") or FAMILIES[values["family"]]
+            role = values.get("role") or LAYOUTS[values["family"]].role
             name = str(values.get("name") or values["family"])
             demo = bool(values.get("demo", False))
             return cls(name, role, str(values["family"]), files, digest_of_files(files), demo)
@@ -157,22 +139,25 @@ def inspect(directory: Path) -> tuple[Path, Manifest]:
     folder = locate(directory)
     config = read_config(folder)
     family = config.get("model")
-    if not isinstance(family, str) or family not in FAMILIES:
-        raise ModelError("MODEL_FAMILY_REFUSED", "the model's class is not in the allow-list", family=str(family)[:40])
-    role = FAMILIES[family]
-    _refuse_code(folder, config)
-    missing = [name for name in _REQUIRED[role] if not (folder / name).is_file()]
+    if not isinstance(family, str) or family not in LAYOUTS:
+        detail = f"the class {str(family)[:40]} is not in the allow-list ({explain()})"
+        raise ModelError("MODEL_FAMILY_REFUSED", detail, family=str(family)[:40])
+    layout = LAYOUTS[family]
+    _refuse_code(folder, config, layout)
+    missing = [name for name in layout.required if not (folder / name).is_file()]
     if missing:
         raise ModelError("MODEL_MISSING_FILE", f"missing in {folder}: {', '.join(missing)}", file=", ".join(missing))
-    check_checkpoint(folder / "model.pt")
-    names = [*_REQUIRED[role], *(name for name in _OPTIONAL if (folder / name).is_file())]
+    check_checkpoint(folder / layout.weights)
+    names = [*layout.required, *(name for name in layout.optional if (folder / name).is_file())]
+    if layout.language_model:
+        names += language_model_files(folder, config)
     files = {name: fact_of(folder / name) for name in names}
-    return folder, Manifest(folder.name, role, family, files, digest_of_files(files))
+    return folder, Manifest(folder.name, layout.role, family, files, digest_of_files(files))
 
 
-def _refuse_code(folder: Path, config: Mapping[str, Any]) -> None:
+def _refuse_code(folder: Path, config: Mapping[str, Any], layout: Layout) -> None:
     """Refuse what would run code or fetch something in FunASR's own loader."""
-    named = _CODE_KEYS & _all_keys(config)
+    named = _CODE_KEYS & _all_keys(_without(config, layout.harmless_keys))
     settings = folder / "configuration.json"
     if settings.is_file():
         try:
@@ -181,14 +166,22 @@ def _refuse_code(folder: Path, config: Mapping[str, Any]) -> None:
             raise ModelError("MODEL_UNSAFE", "configuration.json is not JSON", file="configuration.json") from None
     if named:
         raise ModelError("MODEL_UNSAFE", f"the configuration names {', '.join(sorted(named))}")
-    if (folder / "requirements.txt").exists():
-        raise ModelError("MODEL_UNSAFE", "the directory brings requirements.txt", file="requirements.txt")
-    for part, allowed in _PARTS.items():
+    if _REQUIREMENTS not in layout.inert and (folder / _REQUIREMENTS).exists():
+        raise ModelError("MODEL_UNSAFE", f"the directory brings {_REQUIREMENTS}", file=_REQUIREMENTS)
+    for part, allowed in layout.parts.items():
         value = config.get(part)
         if value is not None and value not in allowed:
-            raise ModelError(
-                "MODEL_FAMILY_REFUSED", f"{part} is of a class outside the allow-list", family=str(value)[:40]
-            )
+            detail = f"{part} is {str(value)[:40]}; allowed: {', '.join(sorted(allowed))}"
+            raise ModelError("MODEL_FAMILY_REFUSED", detail, family=str(value)[:40])
+
+
+def _without(config: Mapping[str, Any], places: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """A copy of ``config`` that lacks the values at ``places``."""
+    kept = {name: dict(value) if isinstance(value, dict) else value for name, value in config.items()}
+    for part, name in places:
+        if isinstance(kept.get(part), dict):
+            kept[part].pop(name, None)
+    return kept
 
 
 def _all_keys(value: Any) -> set[str]:
@@ -203,15 +196,31 @@ def verify(directory: Path, manifest: Manifest) -> None:
     """Raise ModelError (MODEL_MISSING_FILE or MODEL_ALTERED, naming the file) unless every file is as recorded."""
     for name, fact in manifest.files.items():
         path = directory / name
-        if Path(name).name != name or not path.is_file():
+        if not _plain(name) or not path.is_file():
             raise ModelError("MODEL_MISSING_FILE", f"{path} is missing", file=name)
         if path.stat().st_size != fact.bytes or fact_of(path) != fact:
             raise ModelError("MODEL_ALTERED", f"{path} differs from what was recorded", file=name)
-    for name in (*_REQUIRED[manifest.role], *_OPTIONAL, "requirements.txt"):
-        if name not in manifest.files and (directory / name).exists():
-            raise ModelError(
-                "MODEL_ALTERED", f"{directory / name} was not there when the model was recorded", file=name
-            )
+    for name in _unrecorded(directory, manifest):
+        raise ModelError("MODEL_ALTERED", f"{directory / name} was not there when the model was recorded", file=name)
+
+
+def _plain(name: str) -> bool:
+    """Whether a recorded name stays inside the directory: a file, or a file in a folder."""
+    parts = name.split("/")
+    return len(parts) <= 2 and all(part and not part.startswith(".") and Path(part).name == part for part in parts)
+
+
+def _unrecorded(directory: Path, manifest: Manifest) -> list[str]:
+    """Names of files that would be read, or run by other loaders, and that are not in the manifest."""
+    layout = LAYOUTS[manifest.family]
+    names = [*layout.required, *layout.optional, *({_REQUIREMENTS} - layout.inert)]
+    if layout.language_model:
+        config = read_config(directory)
+        folder = language_model_folder(config)
+        # also finds code that came into the folder since
+        language_model_files(directory, config)
+        names += [f"{folder}/{name}" for name in LANGUAGE_MODEL_OPTIONAL]
+    return [name for name in names if name not in manifest.files and (directory / name).exists()]
 
 
 def manifest_for(directory: Path, registry: Path | None) -> Manifest:
