@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -41,7 +42,14 @@ class BatchOptions:
     @classmethod
     def of(cls, options: RecordingOptions) -> BatchOptions:
         """The part of a recording's options that recognition depends on."""
-        return cls(options.hotwords, options.hotword_weight, options.want_words, options.language, options.itn)
+        # without hotwords their weight changes nothing: such recordings share batches whatever they say
+        weight = options.hotword_weight if options.hotwords else 1.0
+        return cls(options.hotwords, weight, options.want_words, options.language, options.itn)
+
+    @property
+    def digest(self) -> str:
+        """Equal exactly for equal options."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +144,14 @@ class Backend(Protocol):
         """One result per item; None for an item whose result is not a number.
 
         Raises OutOfMemory or DeviceLost."""
+
+    def halve(self, speech: Speech) -> tuple[Speech, Speech] | None:
+        """Cut a segment at its quietest place; None when it is too short for that."""
+
+    def recognise_on_cpu(self, features: Sequence[Any], options: BatchOptions) -> list[Recognised | None]:
+        """``recognise`` with the same weights on the CPU: slower, and not short of the device's memory.
+
+        Raises OutOfMemory where there is no other memory to turn to."""
 
     def begin_punctuation(self, words: Sequence[str]) -> Punctuation:
         """Prepare marks for ``words``."""

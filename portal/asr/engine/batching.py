@@ -18,7 +18,8 @@ MAX_ITEMS: Final = 128
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A segment that waits: ``frames`` is its length in encoder frames, ``order`` counts arrivals."""
+    """A segment that waits: ``frames`` is its length in encoder frames, ``order`` counts arrivals. Only items of one
+    ``digest`` share a batch: it stands for the models and everything in ``BatchOptions``."""
 
     key: int
     recording: int
@@ -41,16 +42,23 @@ def waste(items: Sequence[Item]) -> float:
 
 
 def choose(
-    items: Sequence[Item], served: Mapping[int, float], *, budget_frames: int, max_waste: float = MAX_WASTE
+    items: Sequence[Item],
+    served: Mapping[int, float],
+    *,
+    budget_frames: int,
+    max_waste: float = MAX_WASTE,
+    first: int | None = None,
 ) -> list[Item]:
     """Return the next batch, longest first; empty only when ``items`` is.
 
-    ``served`` maps a recording to the frames recognised for it so far. The batch stays within ``budget_frames`` padded
-    frames and ``max_waste`` unless it is one item that is larger alone.
+    ``served`` maps a recording to the frames recognised for it so far. ``first``: key of an item that must be in the
+    batch. It stays within ``budget_frames`` padded frames and ``max_waste`` unless it is one item that is larger alone.
     """
     if not items:
         return []
-    leader = min(items, key=lambda item: (not item.live, served.get(item.recording, 0.0), item.order))
+    leader = min(
+        items, key=lambda item: (item.key != first, not item.live, served.get(item.recording, 0.0), item.order)
+    )
     if leader.alone:
         return [leader]
     mates = [

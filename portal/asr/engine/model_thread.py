@@ -1,8 +1,8 @@
 """The one thread that owns the models. It takes turns from the scheduler until the engine stops. Free of torch.
 
-A failing batch answers every caller: without memory it is halved, after any other error each segment runs alone, and a
-segment that fails alone fails its own recording only. A lost device ends the process: a poisoned context would go on
-answering with garbage.
+A failing batch answers every caller (see ``recovery``). A lost device ends the process: a poisoned context would go on
+answering with garbage. So does a canary that is not understood any more: after start and change of models
+``lifecycle`` listens to it, here it is heard again after idle minutes and before speech without words is believed.
 """
 
 from __future__ import annotations
@@ -13,32 +13,35 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from portal.asr.engine.backend import Backend, BatchOptions, DeviceLost, Heard, OutOfMemory, Recognised
-from portal.asr.engine.contract import Memory
+from portal.asr.engine.backend import Backend, DeviceLost, Heard, OutOfMemory, Speech
+from portal.asr.engine.contract import Check
+from portal.asr.engine.crash_journal import CrashJournal, content_digest
+from portal.asr.engine.figures import Figures
 from portal.asr.engine.json_log import log
 from portal.asr.engine.protocol import Message
-from portal.asr.engine.recording import Recording, Segment
-from portal.asr.engine.scheduler import Call, Listen, Punctuate, Recognise, Scheduler, Turn
+from portal.asr.engine.recording import Recording
+from portal.asr.engine.recovery import Recovery
+from portal.asr.engine.scheduler import Scheduler
+from portal.asr.engine.turns import Call, Found, Listen, Punctuate, Recognise, Turn
 
-_SPEECH_MS: Final = 1_000
-"""Found speech longer than this should have words; if not, it is tried once more alone."""
 _REFRESH_S: Final = 1.0
+_FRESH_S: Final = 300.0
+"""A canary heard so long ago (s) at most still vouches for models that hear speech without words."""
 
-Batch = Sequence[tuple[Recording, int, Segment]]
 Ending = Callable[[int, str], None]
+Canary = Callable[[Backend], None]
+"""Let models recognise a known recording. Raises EngineFailed when they give other words than they should."""
 
 
-@dataclass(slots=True)
-class Figures:
-    """Counters and the last look at the device, written by the model thread only."""
+@dataclass(frozen=True, slots=True)
+class Care:
+    """How the model thread looks after the models. ``journal``: where crashes are noted. ``canary`` is heard after
+    ``canary_idle_s`` seconds without work (0: never). ``cpu_rescue``: see ``recovery``."""
 
-    audio_seconds_done: float = 0.0
-    busy_seconds: float = 0.0
-    batches: int = 0
-    oom_count: int = 0
-    memory: Memory = field(default_factory=Memory)
-    utilisation_percent: int | None = None
-    temperature_c: int | None = None
+    journal: CrashJournal = field(default_factory=lambda: CrashJournal(None))
+    canary: Canary | None = None
+    canary_idle_s: float = 0.0
+    cpu_rescue: bool = True
 
 
 class ModelThread(threading.Thread):
@@ -50,6 +53,7 @@ class ModelThread(threading.Thread):
         build: Callable[[], Backend],
         ready: Callable[[Backend], None],
         ending: Ending,
+        care: Care | None = None,
     ) -> None:
         super().__init__(name="models", daemon=True)
         self._scheduler = scheduler
@@ -58,10 +62,20 @@ class ModelThread(threading.Thread):
         self._ending = ending
         self._turn_began: float | None = None
         self._refreshed = 0.0
+        self._care = care or Care()
+        self._worked_at = time.monotonic()
         self.figures = Figures()
+        self._recovery = Recovery(
+            scheduler,
+            self.figures,
+            self._care.journal,
+            cpu_rescue=self._care.cpu_rescue,
+            trust=self._trust,
+            stirring=self._stir,
+        )
 
     def running_s(self) -> float:
-        """Seconds the present turn has lasted; 0 between turns."""
+        """Seconds the present step of the models has lasted; 0 between steps."""
         began = self._turn_began
         return 0.0 if began is None else time.monotonic() - began
 
@@ -76,6 +90,8 @@ class ModelThread(threading.Thread):
                 turn = self._scheduler.take(_REFRESH_S)
                 if turn is not None:
                     self._timed(turn)
+                else:
+                    self._idle()
                 # unloaded models still tell what the device holds
                 backend = self._scheduler.backend or backend
                 self._refresh(backend)
@@ -87,12 +103,50 @@ class ModelThread(threading.Thread):
             self._ending(3, _detail(error))
 
     def _timed(self, turn: Turn) -> None:
-        self._turn_began = time.monotonic()
+        self._turn_began = began = time.monotonic()
         try:
             self._work(turn)
         finally:
-            self.figures.busy_seconds += time.monotonic() - self._turn_began
             self._turn_began = None
+            if not isinstance(turn, Call):
+                self._worked_at = time.monotonic()
+                self.figures.worked(self._worked_at - began)
+
+    def _stir(self) -> None:
+        self._turn_began = time.monotonic()
+
+    def _idle(self) -> None:
+        """Nothing to do: look whether the models are still well when that has lasted long enough."""
+        backend, pause = self._scheduler.backend, self._care.canary_idle_s
+        if backend is None or not pause or time.monotonic() - self._worked_at < pause:
+            return
+        self._worked_at = self._turn_began = time.monotonic()
+        try:
+            self._hear_canary(backend)
+        finally:
+            self._turn_began = None
+
+    def _trust(self, backend: Backend) -> None:
+        """See ``recovery``."""
+        last = self.figures.canary
+        if last is None or not last.passed or not 0 <= time.time() - last.at < _FRESH_S:
+            self._hear_canary(backend)
+
+    def _hear_canary(self, backend: Backend) -> None:
+        """Raises DeviceLost when the known recording is not understood: only a new process may help."""
+        if self._care.canary is None:
+            return
+        try:
+            self._care.canary(backend)
+        except DeviceLost:
+            raise
+        except OutOfMemory:
+            return  # it says nothing of what the models understand
+        except Exception as error:
+            self.figures.canary = Check(time.time(), False, _detail(error))
+            log("canary_red", detail=_detail(error))
+            raise DeviceLost("the canary was not understood") from None
+        self.figures.canary = Check(time.time(), True)
 
     def _work(self, turn: Turn) -> None:
         match turn:
@@ -103,7 +157,7 @@ class ModelThread(threading.Thread):
             case Listen():
                 self._listen(turn.pieces[0][0].backend, turn.pieces)
             case Recognise():
-                self._recognise(turn.segments[0][0].backend, turn.segments)
+                self._recovery.recognise(turn.segments)
             case Punctuate():
                 for backend, recordings in _by_backend(turn.recordings):
                     self._punctuate(backend, recordings)
@@ -126,57 +180,24 @@ class ModelThread(threading.Thread):
                     self._listen(backend, [piece])
             return
         for (recording, pcm, final), speech in zip(pieces, found, strict=True):
-            self.figures.audio_seconds_done += len(pcm) / 32_000
-            self._scheduler.heard(recording, pcm, final, speech)
+            self.figures.heard(len(pcm) / 32_000)
+            found_here = self._looked_up(recording, speech)
+            if found_here is not None:
+                self._scheduler.heard(recording, pcm, final, found_here)
 
-    def _recognise(self, backend: Backend, batch: Batch) -> None:
-        try:
-            results = backend.recognise([s.speech.features for _, _, s in batch], BatchOptions.of(batch[0][0].options))
-            if len(results) != len(batch):
-                raise RuntimeError("the model answered for another number of segments")
-        except DeviceLost:
-            raise
-        except Exception as error:
-            failure = error
-        else:
-            self.figures.batches += 1
-            self._scheduler.budget.clean()
-            for (recording, key, segment), result in zip(batch, results, strict=True):
-                self._accept(recording, key, segment, result, shared=len(batch) > 1)
-            return
-        self._recover(backend, batch, failure)
-
-    def _recover(self, backend: Backend, batch: Batch, failure: Exception) -> None:
-        if isinstance(failure, OutOfMemory):
-            self.figures.oom_count += 1
-            self._scheduler.budget.shrink()
-        log("batch_failed", error=type(failure).__name__, segments=len(batch))
-        if len(batch) == 1 and isinstance(failure, OutOfMemory) and not batch[0][2].retried:
-            # what the failed attempt held is free again
-            batch[0][2].retried = True
-            self._recognise(backend, batch)
-        elif len(batch) == 1:
-            detail = "no memory for one segment" if isinstance(failure, OutOfMemory) else "the model failed"
-            self._scheduler.fail(batch[0][0], "ENGINE_FAILED", detail)
-        elif isinstance(failure, OutOfMemory):
-            middle = len(batch) // 2
-            self._recognise(backend, batch[:middle])
-            self._recognise(backend, batch[middle:])
-        else:
-            for one in batch:
-                self._recognise(backend, [one])
-
-    def _accept(
-        self, recording: Recording, key: int, segment: Segment, result: Recognised | None, *, shared: bool
-    ) -> None:
-        if result is None:
-            self._scheduler.fail(recording, "ENGINE_FAILED", "the result of a segment is not a number")
-            return
-        long = segment.speech.end_ms - segment.speech.begin_ms > _SPEECH_MS
-        if not result.words and long and shared and not segment.retried:
-            self._scheduler.again_alone(recording, key)
-            return
-        self._scheduler.recognised(recording, key, result)
+    def _looked_up(self, recording: Recording, speech: Sequence[Speech]) -> list[Found] | None:
+        """The speech with what the crash journal says of it; None when it may not be run, and the caller was told."""
+        found: list[Found] = []
+        for one in speech:
+            digest = content_digest(one.features, recording.backend.model.digest)
+            verdict = self._care.journal.verdict(digest)
+            if verdict == "poison":
+                self.figures.poisoned += 1
+                log("segment_refused", recording=recording.number)
+                self._scheduler.fail(recording, "POISON", "a segment of it has ended the engine before")
+                return None
+            found.append(Found(one, digest, alone=verdict == "suspect"))
+        return found
 
     def _punctuate(self, backend: Backend, recordings: Sequence[Recording]) -> None:
         for recording in recordings:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from portal.asr.engine.backend import Backend, Punctuation, Recognised, Speech, Stream
 from portal.asr.engine.batching import Item
@@ -24,14 +24,20 @@ MAX_PUNCTUATIONS: Final = 4
 Send = Callable[[Message], None]
 
 
+Again = Literal["", "empty", "memory", "error"]
+
+
 @dataclass(slots=True)
 class Segment:
-    """A span between being found and being sent."""
+    """A span between being found (``since``, seconds of the scheduler's clock) and being sent. ``digest``: its name in
+    the crash journal. ``again``: why it is recognised a second time, '' the first time."""
 
     speech: Speech
     item: Item
+    since: float
+    digest: str = ""
     result: Recognised | None = None
-    retried: bool = False
+    again: Again = ""
 
 
 @dataclass(slots=True)
@@ -67,6 +73,12 @@ class Recording:
     def audio_ms(self) -> int:
         """Milliseconds of samples heard so far."""
         return self.audio_bytes // 32
+
+    @property
+    def queued_ms(self) -> int:
+        """Milliseconds of samples not heard yet and of speech not recognised yet."""
+        speech = (s.speech for s in self.waiting.values() if s.result is None)
+        return self.pending_bytes // 32 + sum(found.end_ms - found.begin_ms for found in speech)
 
     @property
     def done_ms(self) -> int:

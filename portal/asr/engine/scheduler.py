@@ -1,71 +1,53 @@
 """What the models do next. The only meeting point of the connections and the model thread: one lock, no torch.
 
 Live captions go first; then batches as soon as enough speech has gathered for a full one, or nothing is left to hear;
-hearing goes round the recordings so that short and long ones advance alike.
+hearing goes round the recordings so that short and long ones advance alike. Whose segments a batch is built of, says
+``order``. What may wait is bounded: beyond that a caller is told ENGINE_BUSY rather than kept waiting.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from portal.asr.engine.backend import Backend, Punctuation, Recognised, Speech
-from portal.asr.engine.batching import Budget, Item, choose
+from portal.asr.engine.backend import Backend, BatchOptions, Punctuation, Recognised
+from portal.asr.engine.batching import Budget, Item
 from portal.asr.engine.contract import RecordingOptions
-from portal.asr.engine.hotword_check import check_hotwords, digest_of
+from portal.asr.engine.hotword_check import check_hotwords
+from portal.asr.engine.order import Order, Waiting, gathering_s
 from portal.asr.engine.protocol import Message
-from portal.asr.engine.recording import MAX_PUNCTUATIONS, WINDOW, Recording, Segment, Send
+from portal.asr.engine.recording import MAX_PUNCTUATIONS, WINDOW, Again, Recording, Segment, Send
+from portal.asr.engine.turns import Call, Found, Listen, Punctuate, Recognise, Turn
 from portal.asr.errors import EngineBusy, EngineUnavailable, ProtocolError
 
 MAX_RECORDINGS: Final = 64
 """Open recordings; the next one is told ENGINE_BUSY."""
+MAX_QUEUED_S: Final = 4 * 3_600.0
+"""Seconds of audio that may wait, unheard or unrecognised; above it the next recording is told ENGINE_BUSY."""
 _STEPS_TOGETHER: Final = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Hear a piece of samples of each of these recordings, which use the same models: (recording, samples, whether it
-    ends with them)."""
-
-    pieces: list[tuple[Recording, bytes, bool]]
-
-
-@dataclass(frozen=True, slots=True)
-class Recognise:
-    """Recognise these segments together."""
-
-    segments: list[tuple[Recording, int, Segment]]
-
-
-@dataclass(frozen=True, slots=True)
-class Punctuate:
-    """Advance the marks of these recordings by one step."""
-
-    recordings: list[Recording]
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Run a question of an administrator in the model thread."""
-
-    run: Callable[[], None]
-
-
-Turn = Listen | Recognise | Punctuate | Call
 
 
 class Scheduler:
     """See the module. Every public method may be called from any thread."""
 
-    def __init__(self, max_recordings: int = MAX_RECORDINGS) -> None:
+    def __init__(
+        self,
+        max_recordings: int = MAX_RECORDINGS,
+        max_queued_s: float = MAX_QUEUED_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._changed = threading.Condition()
         self._recordings: OrderedDict[int, Recording] = OrderedDict()
         self._calls: list[Callable[[], None]] = []
-        self._served: dict[int, float] = {}
+        self._order = Order()
         self._max = max_recordings
+        self._max_queued_s = max_queued_s
+        self._clock = clock
+        self._gather_s = 0.0
         self._numbers = 0
         self._keys = 0
         self._punctuated_last = False
@@ -86,6 +68,11 @@ class Scheduler:
             self._changed.notify_all()
             return self._generation
 
+    def resize(self, budget_frames: int) -> None:
+        """The device's memory has changed: batches may hold so many frames."""
+        with self._changed:
+            self.budget = Budget(budget_frames)
+
     def retire(self, reason: str, *, only_idle: bool) -> bool:
         """Refuse new recordings for this reason until models are installed again; with ``only_idle`` not while any is
         open. Returns whether it did."""
@@ -104,6 +91,11 @@ class Scheduler:
     def backend(self) -> Backend | None:
         """The models that new recordings get; None while there are none."""
         return self._backend
+
+    @property
+    def generation(self) -> int:
+        """The number of the models installed last."""
+        return self._generation
 
     def generations(self) -> frozenset[int]:
         """Which models open recordings still use."""
@@ -124,22 +116,26 @@ class Scheduler:
 
     def open(self, options: RecordingOptions, send: Send) -> Recording:
         """Register a recording. Raises EngineUnavailable, EngineBusy or EngineFailed(HOTWORD_REFUSED)."""
-        tokens = check_hotwords(options.hotwords)
+        options = dataclasses.replace(options, hotwords=check_hotwords(options.hotwords))
         with self._changed:
             if self._draining:
                 raise EngineUnavailable(detail="the engine is shutting down")
             if self._backend is None:
                 raise EngineUnavailable(detail=self._closed)
-            if len(self._recordings) >= self._max:
-                raise EngineBusy(detail=f"{self._max} recordings are open")
+            self._refuse_when_full()
             self._numbers += 1
-            # generations never share a batch: what is recognised together has one digest
-            digest = f"{self._generation}:{digest_of(tokens)}"
+            # what is recognised together has one digest: everything the result depends on, and the models' number
+            digest = f"{self._generation}:{BatchOptions.of(options).digest}"
             recording = Recording(self._numbers, options, digest, send, self._backend, self._generation)
-            # a newcomer starts level with the least served, not ahead of everybody
-            self._served[recording.number] = min(self._served.values(), default=0.0)
+            self._order.join(recording.number)
             self._recordings[recording.number] = recording
             return recording
+
+    def _refuse_when_full(self) -> None:
+        count, seconds = len(self._recordings), self._queued_s()
+        if count >= self._max or seconds >= self._max_queued_s:
+            detail = f"{count} of {self._max} recordings are open, {seconds:.0f} of {self._max_queued_s:.0f} s wait"
+            raise EngineBusy(detail=detail)
 
     def push(self, recording: Recording, pcm: bytes) -> None:
         """Add samples. Raises ProtocolError when the caller ignores its window or has finished."""
@@ -174,7 +170,7 @@ class Scheduler:
         with self._changed:
             recording.drop()
             self._recordings.pop(recording.number, None)
-            self._served.pop(recording.number, None)
+            self._order.leave(recording.number)
 
     def fail(self, recording: Recording, code: str, detail: str) -> None:
         """End one recording with an error."""
@@ -193,6 +189,14 @@ class Scheduler:
         with self._changed:
             segments = sum(len(recording.waiting) for recording in self._recordings.values())
             return len(self._recordings), segments
+
+    def queued_s(self) -> float:
+        """Seconds of audio that wait to be heard or recognised."""
+        with self._changed:
+            return self._queued_s()
+
+    def _queued_s(self) -> float:
+        return sum(recording.queued_ms for recording in self._recordings.values()) / 1000
 
     def drained(self) -> bool:
         """While draining: fails the recordings that can't go on, and says whether no other is left."""
@@ -213,11 +217,13 @@ class Scheduler:
 
     def take(self, timeout_s: float) -> Turn | None:
         """The next work, or None after ``timeout_s`` without any, or when stopping."""
+        deadline = self._clock() + timeout_s
         with self._changed:
-            turn = self._next()
-            if turn is None and not self._stopping:
-                self._changed.wait(timeout_s)
-                turn = self._next()
+            while (turn := self._next()) is None and not self._stopping:
+                left = deadline - self._clock()
+                if left <= 0.0:
+                    break
+                self._changed.wait(min(left, self._gather_s or left))
             return turn
 
     @property
@@ -225,22 +231,42 @@ class Scheduler:
         """Whether ``stop`` was called."""
         return self._stopping
 
-    def heard(self, recording: Recording, pcm: bytes, final: bool, speech: list[Speech]) -> None:
+    def heard(self, recording: Recording, pcm: bytes, final: bool, speech: Sequence[Found]) -> None:
         """Register the spans found in a piece, and give the caller its window back."""
         with self._changed:
             if recording.number not in self._recordings or recording.ended:
                 return
+            if not recording.waiting:
+                self._order.join(recording.number)
             for found in speech:
-                self._keys += 1
-                item = Item(self._keys, recording.number, found.frames, recording.live, recording.digest, self._keys)
-                recording.waiting[self._keys] = Segment(found, item)
-                recording.speech_ms += found.end_ms - found.begin_ms
+                recording.speech_ms += found.speech.end_ms - found.speech.begin_ms
+                if not recording.options.vad_only:
+                    self._enqueue(recording, found)
             recording.heard_all = recording.heard_all or final
             if speech:
-                recording.send(Message("spans", {"spans": [[s.begin_ms, s.end_ms] for s in speech]}))
+                spans = [[found.speech.begin_ms, found.speech.end_ms] for found in speech]
+                recording.send(Message("spans", {"spans": spans}))
             if pcm and not final:
                 recording.send(Message("window", {"bytes": len(pcm)}))
             recording.deliver()
+
+    def _enqueue(self, recording: Recording, found: Found) -> None:
+        self._keys += 1
+        item = Item(
+            self._keys,
+            recording.number,
+            found.speech.frames,
+            recording.live,
+            recording.digest,
+            self._keys,
+            alone=found.alone,
+        )
+        recording.waiting[self._keys] = Segment(found.speech, item, self._clock(), found.digest)
+
+    def wanted(self, recording: Recording, key: int) -> bool:
+        """Whether anybody still waits for this segment: its recording may have been cancelled meanwhile."""
+        with self._changed:
+            return recording.number in self._recordings and key in recording.waiting
 
     def recognised(self, recording: Recording, key: int, result: Recognised) -> None:
         """A segment has its words: send what is next in time."""
@@ -248,17 +274,22 @@ class Scheduler:
             segment = recording.waiting.get(key)
             if recording.number in self._recordings and segment is not None:
                 segment.result = result
-                self._served[recording.number] = self._served.get(recording.number, 0.0) + segment.item.frames
+                self._order.charge(recording.number, segment.item.frames)
                 recording.deliver()
 
-    def again_alone(self, recording: Recording, key: int) -> None:
+    def again_alone(self, recording: Recording, key: int, why: Again) -> None:
         """Let a segment be recognised once more, in a batch of its own."""
         with self._changed:
             segment = recording.waiting.get(key)
             if segment is not None:
-                old = segment.item
-                segment.item = Item(old.key, old.recording, old.frames, old.live, old.digest, old.order, alone=True)
-                segment.retried = True
+                segment.item = dataclasses.replace(segment.item, alone=True)
+                segment.again = why
+
+    def notice(self, recording: Recording, code: str) -> None:
+        """Tell the caller of a recording what had to be done for one of its segments, a catalogue code."""
+        with self._changed:
+            if recording.number in self._recordings and not recording.ended:
+                recording.send(Message("notice", {"code": code, "count": 1}))
 
     def begin_questions(self, recording: Recording, begin: Callable[[list[str]], Punctuation]) -> None:
         """Start the questions for punctuation that have come in."""
@@ -283,6 +314,7 @@ class Scheduler:
             return done
 
     def _next(self) -> Turn | None:
+        self._gather_s = 0.0
         if self._calls:
             return Call(self._calls.pop(0))
         recordings = list(self._recordings.values())
@@ -309,7 +341,14 @@ class Scheduler:
         gathered = sum(segment.item.frames for _, segment in waiting.values())
         if listeners and gathered < 2 * self.budget.frames:
             return self._listen(listeners)
-        return self._batch(waiting) if waiting else None
+        self._gather_s = self._gathering_s(recordings, waiting)
+        return self._batch(waiting) if waiting and not self._gather_s else None
+
+    def _gathering_s(self, recordings: list[Recording], waiting: dict[int, tuple[Recording, Segment]]) -> float:
+        """Seconds to wait for a fuller batch; none once every recording is complete or the engine is shutting down."""
+        more = not self._draining and any(not recording.finished and not recording.ended for recording in recordings)
+        rows = [Waiting(segment.item, segment.since) for _, segment in waiting.values()]
+        return gathering_s(rows, self._clock(), self.budget.frames, more_may_come=more)
 
     def _listen(self, recordings: list[Recording]) -> Listen:
         backend = recordings[0].backend
@@ -321,6 +360,6 @@ class Scheduler:
         return Listen(pieces)
 
     def _batch(self, waiting: dict[int, tuple[Recording, Segment]]) -> Recognise:
-        items = [segment.item for _, segment in waiting.values()]
-        chosen = choose(items, self._served, budget_frames=self.budget.frames)
+        rows = [Waiting(segment.item, segment.since) for _, segment in waiting.values()]
+        chosen = self._order.next(rows, self._clock(), self.budget.frames)
         return Recognise([(waiting[item.key][0], item.key, waiting[item.key][1]) for item in chosen])
