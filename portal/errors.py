@@ -145,6 +145,29 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "ENGINE_UNAVAILABLE": CatalogueEntry(_("识别引擎正在重启。"), _("任务会自动继续，不用做任何事。"), 503),
     "ENGINE_BUSY": CatalogueEntry(_("识别引擎正忙。"), _("任务会自动继续，不用做任何事。"), 503),
     "ENGINE_FAILED": CatalogueEntry(_("识别时出错。"), _("请点“重试”；若仍不行，把请求编号告诉管理员。"), 500),
+    "ENGINE_NO_MEMORY": CatalogueEntry(
+        _("计算设备的内存不够，这段录音没有识别完。"),
+        _("请稍后点“重试”；若仍不行，请管理员清理缓存，或打开 engine_cpu_rescue。"),
+        507,
+    ),
+    "POISON": CatalogueEntry(
+        _("这段录音两次让识别引擎意外停止，不再识别它。"),
+        _("请用常见软件另存为 WAV 或 MP3 再上传；若仍不行，把请求编号告诉管理员。"),
+        422,
+    ),
+    "OOM_SPLIT": CatalogueEntry(
+        _("显存不足，有 {count} 个片段切开后才识别。"),
+        _("切口附近的字请对着录音核一下；管理员可以在引擎页看显存。"),
+        422,
+    ),
+    "OOM_CPU": CatalogueEntry(
+        _("显存不足，有 {count} 个片段改用 CPU 识别。"), _("文字不受影响，只是慢一些；管理员可以在引擎页看显存。"), 422
+    ),
+    "SEGMENT_EMPTY": CatalogueEntry(
+        _("有 {count} 处听到声音，但没有识别出文字。"),
+        _("多半是音乐、掌声或噪声；如果那里有人说话，请换更清晰的录音再试。"),
+        422,
+    ),
     "ENGINE_PROTOCOL": CatalogueEntry(_("识别引擎的回答不对。"), _("请把请求编号告诉管理员。"), 500),
     "ATTEMPTS_EXHAUSTED": CatalogueEntry(
         _("这段录音试了 {attempts} 次都没有完成。"), _("请点“重试”；若仍不行，把请求编号告诉管理员。"), 500
@@ -179,6 +202,12 @@ CATALOGUE: dict[str, CatalogueEntry] = {
         _("要求的计算设备不可用。"), _("请检查驱动，或把 engine_device 设为 auto。"), 500
     ),
 }
+
+
+def counted(warning: str) -> tuple[str, dict[str, object]]:
+    """The code and the parameters of a stored warning: ``CODE``, or ``CODE:3`` for one that happened three times."""
+    code, _mark, count = warning.partition(":")
+    return code, {"count": int(count) if count.isdecimal() else 1}
 
 
 def entry(code: str) -> CatalogueEntry:

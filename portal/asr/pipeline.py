@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -226,6 +227,8 @@ def in_order(tracks: Sequence[Track]) -> tuple[SpeechSpan, ...]:
 
 
 def warnings_of(own: Sequence[str], tracks: Sequence[Track]) -> tuple[str, ...]:
-    """Codes without repeats: our own first, then what the engine had to do."""
-    told = sorted({code for track in tracks for code in track.recording.notices})
-    return tuple(dict.fromkeys((*own, *told)))
+    """Codes without repeats: our own first, then what the engine had to do and how often (``CODE:3``)."""
+    counts: Counter[str] = Counter()
+    for track in tracks:
+        counts.update(track.recording.notices)
+    return tuple(dict.fromkeys((*own, *(f"{code}:{count}" for code, count in sorted(counts.items())))))

@@ -169,7 +169,8 @@ class Transcription:
 
     ``speech_ms`` is what VAD found; ``sentences`` may be empty: then ``outcome`` says why
     (``no_speech``: VAD found none; ``not_recognised``: speech found, no text came out of it; ``spans``: only ``spans``
-    were wanted). ``warnings`` are catalogue codes, such as ``TRUNCATED_MEDIA``. ``spans`` is None unless wanted.
+    were wanted). ``warnings`` are catalogue codes, such as ``TRUNCATED_MEDIA``, with a count
+    where there is one: ``SEGMENT_EMPTY:3``. ``spans`` is None unless wanted.
     """
 
     sentences: tuple[Sentence, ...]

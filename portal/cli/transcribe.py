@@ -154,13 +154,14 @@ def sentence_of(error: AsrError) -> str:
 
 def advice_of(code: str, params: dict[str, object] | None = None) -> str:
     """The catalogue's sentence and what to do, for a code."""
-    from portal.errors import entry
+    from portal.errors import counted, entry
 
     if code in _HERE:
         return f"{_HERE[code]} [{code}]"
+    code, count = counted(code)
     found = entry(code)
     with contextlib.suppress(KeyError, IndexError):
-        return f"{found.message.format(**(params or {}))}{found.remedy} [{code}]"
+        return f"{found.message.format(**{**count, **(params or {})})}{found.remedy} [{code}]"
     return f"{found.remedy} [{code}]"
 
 

@@ -12,7 +12,7 @@ from flask import Flask
 from flask_babel import gettext
 
 from portal.db import utcnow
-from portal.errors import entry
+from portal.errors import counted, entry
 from portal.http.error_pages import sentence
 
 _LOW, _HIGH = 0.8, 1.5
@@ -46,9 +46,10 @@ def remaining_text(done_ms: int, audio_ms: int | None, started_at: datetime | No
 
 
 def problem(code: str | None, params: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """What happened and what to do, for a stored code."""
-    message, remedy = sentence(entry(code or "INTERNAL"), dict(params or {}))
-    return {"code": code or "INTERNAL", "message": message, "remedy": remedy}
+    """What happened and what to do, for a stored code or warning."""
+    name, count = counted(code or "INTERNAL")
+    message, remedy = sentence(entry(name), {**count, **(params or {})})
+    return {"code": name, "message": message, "remedy": remedy}
 
 
 def case_number(value: uuid.UUID) -> str:
