@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from portal.asr.engine.contract import RecordingOptions
-from portal.asr.types import TranscribeOptions
+from portal.asr.types import Replacement, TranscribeOptions
 
 HOTWORDS_NOT_USED = "HOTWORDS_NOT_USED"
 LANGUAGE_NOT_OFFERED = "LANGUAGE_NOT_OFFERED"
@@ -19,12 +19,14 @@ SPEAKERS_NOT_OFFERED = "SPEAKERS_NOT_OFFERED"
 @dataclass(frozen=True, slots=True)
 class Asked:
     """``recording``: what the engine gets. ``timed``: words will have times of their own. ``itn``: numbers are still
-    to be written here, because the model does not do it. ``warnings``: codes of what was left out."""
+    to be written here, because the model does not do it. ``warnings``: codes of what was left out. ``replacements``:
+    what to write right afterwards, whatever the model."""
 
     recording: RecordingOptions
     timed: bool
     itn: bool
     warnings: tuple[str, ...]
+    replacements: tuple[Replacement, ...] = ()
 
 
 def ask(options: TranscribeOptions, capabilities: Collection[str], languages: Collection[str], *, split: bool) -> Asked:
@@ -65,4 +67,4 @@ def ask(options: TranscribeOptions, capabilities: Collection[str], languages: Co
         speaker_count=options.speaker_count if speakers else None,
     )
     itn = options.itn and not (bool(capabilities) and "model_itn" in capabilities)
-    return Asked(recording, timed, itn, tuple(left_out))
+    return Asked(recording, timed, itn, tuple(left_out), options.replacements)

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from portal.asr.itn import normalise
 from portal.asr.punctuation import END_MARKS, PAUSE_MARKS, Marked, widest_gap
-from portal.asr.types import Sentence, Word
+from portal.asr.replacements import Replacer
+from portal.asr.types import Replacement, Sentence, Word
 
 MAX_SENTENCE_MS = 60_000
 MAX_SENTENCE_CHARACTERS = 120
@@ -23,8 +24,11 @@ _LATIN_MARKS = str.maketrans({"，": ",", "、": ",", "；": ";", "：": ":", "�
 class SentenceBuilder:
     """Collects the marked words of one channel and gives sentences as they end."""
 
-    def __init__(self, *, channel: int | None = None, itn: bool = True) -> None:
+    def __init__(
+        self, *, channel: int | None = None, itn: bool = True, replacements: Sequence[Replacement] = ()
+    ) -> None:
         self._channel, self._itn = channel, itn
+        self._replacer = Replacer(replacements)
         self._words: list[Word] = []
         self._marks: list[str] = []
 
@@ -53,8 +57,15 @@ class SentenceBuilder:
         begin, end = words[0].begin_ms, max(word.end_ms for word in words)
         if self._itn:
             words, marks = normalise(words, marks)
+        words, marks, substitutions = self._replacer.apply(words, marks)  # last: what a department wrote stays so
         return Sentence(
-            render(words, marks), begin, end, tuple(words), channel=self._channel, confidence=mean_confidence(words)
+            render(words, marks),
+            begin,
+            end,
+            words,
+            channel=self._channel,
+            confidence=mean_confidence(words),
+            substitutions=substitutions,
         )
 
 

@@ -50,7 +50,7 @@ class Track:
         self._channel, self._asked = channel, asked
         self._words = WordStream(timed=asked.timed)
         self._punctuator = Punctuator(recording.punctuate)
-        self._builder = SentenceBuilder(channel=channel, itn=asked.itn)
+        self._builder = SentenceBuilder(channel=channel, itn=asked.itn, replacements=asked.replacements)
         self._tags = Tags()
         self._own_end: int | None = None
         """Where the last word ended that came with its own mark (ms); None while the others wait for marks."""

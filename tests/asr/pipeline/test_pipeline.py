@@ -18,7 +18,7 @@ from portal.asr.engine.client import EngineClient
 from portal.asr.errors import Cancelled, EngineUnavailable, MediaError
 from portal.asr.peaks import PeakCollector
 from portal.asr.pipeline import EngineLike, Progress, transcribe
-from portal.asr.types import ChannelMode, TranscribeOptions, Transcription
+from portal.asr.types import ChannelMode, Replacement, TranscribeOptions, Transcription
 from tests.asr.audio import corpus
 from tests.asr.pipeline.engine import TEXT, MemoryEngine, MemoryRecording
 
@@ -224,3 +224,12 @@ def test_memory_is_bounded_by_text_not_sound(tmp_path: Path) -> None:
     assert sentences > 900 * 4 / len(TEXT)
     assert kilobytes < 250_000
     assert modules == "[]"
+
+
+def test_the_table_of_wrong_spellings_speaks_last(tmp_path: Path) -> None:
+    table = (Replacement("7", "三件事情", "三件大事"), Replacement("8", "一千二百三十四元", "1,234 元"))
+    result = run(wav(tmp_path / "x.wav", 12), options=TranscribeOptions(replacements=table))
+    assert result.text.startswith("今天会议讨论三件大事，第一是预算1,234 元。")
+    assert [s.replacement for sentence in result.sentences for s in sentence.substitutions] == ["7", "8", "7"]
+    first = result.sentences[0].substitutions[0]
+    assert (first.heard, first.begin_ms, first.end_ms) == ("三件事情", 1_500, 2_450)
