@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -50,6 +50,8 @@ class Figures:
     cpu_segments: int = 0
     poisoned: int = 0
     rescued: int = 0
+    useful_frames: int = 0
+    computed_frames: int = 0
     canary: Check | None = None
     memory: Memory = field(default_factory=Memory)
     utilisation_percent: int | None = None
@@ -60,6 +62,12 @@ class Figures:
         """Audio went through voice activity."""
         self.audio_seconds_done += seconds
         self.hour.add(audio_s=seconds)
+
+    def ran(self, frames: Sequence[int]) -> None:
+        """A batch of segments of so many encoder frames was recognised, padded to the longest."""
+        self.batches += 1
+        self.useful_frames += sum(frames)
+        self.computed_frames += max(frames) * len(frames)
 
     def worked(self, seconds: float) -> None:
         """The models were at work for recordings."""

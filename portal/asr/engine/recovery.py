@@ -67,7 +67,7 @@ class Recovery:
         except Exception as error:
             failure = error
         else:
-            self._figures.batches += 1
+            self._figures.ran([segment.speech.frames for _, _, segment in wanted])
             self._scheduler.budget.clean()
             for row, result in zip(wanted, results, strict=True):
                 self._accept(row, result, shared=len(wanted) > 1)
