@@ -305,6 +305,9 @@ class Lifecycle:
     def _freed(self, backend: Backend) -> None:
         """In the model thread: nothing computes with these models now, and nobody will again."""
         backend.close()
+        if (serving := self._scheduler.backend) is not None:
+            # measured beside the old models, with their memory taken
+            self._scheduler.resize(serving.budget_frames)
         change = self.change
         if change is not None and change.step == "done":
             self.change = dataclasses.replace(change, after_bytes=self._held())

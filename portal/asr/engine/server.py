@@ -14,8 +14,10 @@ from pathlib import Path
 
 from portal.asr.engine.backend import Backend
 from portal.asr.engine.json_log import log
+from portal.asr.engine.listening import add_arguments, remote_of
 from portal.asr.engine.manifest import manifest_for, verify
 from portal.asr.engine.releases import RealModels, Releases
+from portal.asr.engine.scheduler import MAX_QUEUED_S, MAX_RECORDINGS
 from portal.asr.engine.service import Service, ServiceSettings, allowed_uids
 from portal.asr.errors import ModelError
 from portal.asr.types import ModelInfo
@@ -26,6 +28,11 @@ _REFUSED = 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Check the models, then serve. Exit status: 0 drained, 2 refused to start, 3 failed, 70 device lost, 75 hang."""
     options = _parser().parse_args(argv)
+    try:
+        remote = remote_of(options)
+    except ValueError as error:
+        log("engine_refused", code="ENGINE_SOCKET", detail=str(error))
+        return _REFUSED
     # proof against names that reach a hub: there is none to reach
     os.environ.update({"HF_HUB_OFFLINE": "1", "MODELSCOPE_OFFLINE": "1"})
     # torch's threads spin while they wait for each other; beside busy workers on the same cores that took three
@@ -49,6 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         drain_s=options.drain_s,
         stall_s=options.stall_s,
         idle_unload_s=60.0 * options.idle_unload_minutes,
+        canary_idle_s=60.0 * options.canary_minutes,
+        cpu_rescue=options.cpu_rescue,
+        max_recordings=options.max_recordings,
+        max_queued_s=60.0 * options.max_queued_minutes,
+        remote=remote,
     )
     try:
         return Service(settings, models, model).run()
@@ -67,6 +79,7 @@ def _load(options: argparse.Namespace, folder: Path, model: ModelInfo) -> Backen
         device=options.device,
         threads=options.threads,
         model=model,
+        memory_fraction=options.memory_fraction,
     )
 
 
@@ -80,7 +93,7 @@ def _prove(role: str, directory: Path, installed: Path | None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m portal.asr.engine.server", description="The recognition engine.")
-    parser.add_argument("--socket", type=Path, required=True, help="Unix socket to listen on")
+    add_arguments(parser)
     parser.add_argument("--asr", type=Path, required=True, help="recognition model")
     parser.add_argument("--vad", type=Path, required=True, help="voice-activity model")
     parser.add_argument("--punc", type=Path, help="punctuation model; without it texts stay bare")
@@ -89,7 +102,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--allow-uid", type=int, nargs="*", default=[], help="users that may call, besides the own")
     parser.add_argument("--installed", type=Path, help="registry of confirmed models (installed.json)")
     parser.add_argument("--current", type=Path, help="file that remembers a switch of models over restarts")
+    parser.add_argument("--memory-fraction", type=float, default=1.0, help="most of a CUDA device's memory (0..1)")
     parser.add_argument("--idle-unload-minutes", type=float, default=0.0, help="unload when idle for so long; 0: never")
+    parser.add_argument("--canary-minutes", type=float, default=5.0, help="idle self-check after so long; 0: never")
+    parser.add_argument(
+        "--no-cpu-rescue", dest="cpu_rescue", action="store_false", help="fail what finds no memory on the device"
+    )
+    parser.add_argument("--max-recordings", type=int, default=MAX_RECORDINGS, help="open at once; then: busy")
+    parser.add_argument("--max-queued-minutes", type=float, default=MAX_QUEUED_S / 60, help="audio that may wait")
     parser.add_argument("--drain-s", type=float, default=20.0, help="patience after SIGTERM")
     parser.add_argument("--stall-s", type=float, default=60.0, help="a turn of the models longer than this is a hang")
     return parser

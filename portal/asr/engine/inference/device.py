@@ -11,6 +11,7 @@ from portal.asr.engine.contract import Memory
 from portal.asr.errors import ModelError
 
 _MIB = 1 << 20
+_caps: dict[str, int] = {}
 
 
 def choose_device(wanted: str) -> tuple[str, str, str | None]:
@@ -40,13 +41,24 @@ def _reason(wanted: str) -> str:
 def device_memory(device: str) -> Memory:
     """Memory of the device in bytes; empty for the CPU."""
     if device == "cuda":
-        free, total = torch.cuda.mem_get_info()
-        return Memory(torch.cuda.memory_allocated(), torch.cuda.memory_reserved(), free, total)
+        free, total = torch.cuda.mem_get_info(device)
+        used, reserved = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
+        # our own CUDA context counts as others': torch knows no size of it
+        return Memory(used, reserved, free, total, max(0, total - free - reserved), _caps.get(device))
     if device == "mps":
         used, reserved = torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
         total = torch.mps.recommended_max_memory()
         return Memory(used, reserved, max(total - reserved, 0), total)
     return Memory()
+
+
+def limit_memory(device: str, fraction: float) -> None:
+    """Take at most this share (0..1) of a CUDA device's memory; beyond it torch says out of memory. Other devices have
+    no such limit."""
+    if not device.startswith("cuda") or fraction >= 1.0:
+        return
+    torch.cuda.set_per_process_memory_fraction(fraction, torch.device(device).index or 0)
+    _caps[device] = int(torch.cuda.mem_get_info(device)[1] * fraction)
 
 
 def frame_budget(device: str) -> int:
@@ -57,8 +69,12 @@ def frame_budget(device: str) -> int:
     """
     if device != "cuda":
         return 600
-    free, total = torch.cuda.mem_get_info()
-    spare = free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated() - max(1 << 30, total // 10)
+    free, total = torch.cuda.mem_get_info(device)
+    reserved = torch.cuda.memory_reserved(device)
+    if device in _caps:
+        total = _caps[device]
+        free = min(free, max(0, total - reserved))
+    spare = free + reserved - torch.cuda.memory_allocated(device) - max(1 << 30, total // 10)
     return min(60_000, max(1_000, int(spare / (2.0 * _MIB * 0.06))))
 
 
