@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 import secrets
 import tomllib
 from pathlib import Path
@@ -23,6 +24,8 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from portal.asr.engine.address import Credentials, EngineAddress, parse_address
 
 INSTANCE_DIR = Path(__file__).parent.parent / "instance"
 MODELS_DIR = Path(__file__).parent / "asr" / "models"
@@ -72,6 +75,21 @@ class Settings(BaseSettings):
     engine_device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
     engine_threads: int = Field(default=0, ge=0, le=256, description="CPU threads of the engine; 0: all cores")
     engine_allowed_uids: Numbers = ()
+    engine_idle_unload_minutes: float = Field(default=0.0, ge=0, le=10_080, description="0: the models stay loaded")
+    engine_canary_minutes: float = Field(default=5.0, ge=0, le=1_440, description="idle self-check; 0: none")
+    engine_cpu_rescue: bool = Field(default=True, description="what finds no memory on the device runs on the CPU")
+    engine_max_recordings: int = Field(default=64, ge=1, le=1_000, description="open at once; then: busy")
+    engine_max_queued_minutes: float = Field(default=240.0, ge=1, description="audio that may wait; then: busy")
+    engine_memory_fraction: float = Field(default=1.0, ge=0.1, le=1.0, description="most of a CUDA device's memory")
+    engine_local: bool = Field(default=True, description="start engines on this machine")
+    engine_devices: Texts = Field(
+        default=(), description="one engine each, such as cuda:0, cuda:1; empty: engine_device"
+    )
+    engine_listen: str | None = Field(default=None, description="tls://address:port where other hosts may call")
+    engines: Texts = Field(default=(), description="further engines: tls://host:port or unix:/path")
+    engine_tls_authority: Path | None = Field(default=None, description="authority that signed the other side")
+    engine_tls_certificate: Path | None = None
+    engine_tls_key: Path | None = None
 
     # web
     host: str = "127.0.0.1"
@@ -100,6 +118,8 @@ class Settings(BaseSettings):
     decode_memory_bytes: int = Field(default=1024**3, ge=64 * 1024**2)
     hotwords_per_job: int = Field(default=200, ge=1, le=10_000)
     hotword_max_length: int = Field(default=16, ge=1, le=16)
+    replacements_per_table: int = Field(default=1000, ge=1, le=1000, description="two tables may serve one recording")
+    replacement_max_length: int = Field(default=16, ge=2, le=64)
 
     # signing in
     session_idle_minutes: int = Field(default=30, ge=1)
@@ -174,6 +194,28 @@ class Settings(BaseSettings):
                 raise ValueError(f"{text!r} is not a network such as 10.1.2.0/24") from None
         return value
 
+    @field_validator("engine_devices", mode="after")
+    @classmethod
+    def _known_devices(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            if not re.fullmatch(r"cpu|mps|cuda:\d{1,2}", text):
+                raise ValueError(f"{text!r} is not cpu, mps or cuda:N")
+        return value
+
+    @model_validator(mode="after")
+    def _engines_fit_together(self) -> Self:
+        files = (self.engine_tls_authority, self.engine_tls_certificate, self.engine_tls_key)
+        if any(files) and not all(files):
+            raise ValueError("engine_tls_authority, engine_tls_certificate and engine_tls_key belong together")
+        credentials = self.engine_credentials
+        for text in (*self.engines, *((self.engine_listen,) if self.engine_listen else ())):
+            parse_address(text, credentials)
+        if self.engine_listen and not self.engine_listen.startswith("tls://"):
+            raise ValueError("engine_listen: must be tls://address:port")
+        if not self.engine_local and not self.engines:
+            raise ValueError("engines must name one when engine_local is off")
+        return self
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
@@ -195,8 +237,29 @@ class Settings(BaseSettings):
 
     @property
     def engine_socket(self) -> Path:
-        """Unix socket of the engine."""
+        """Unix socket of the engine of this machine, the first when there are several."""
         return self.run_dir / "engine.sock"
+
+    @property
+    def engine_credentials(self) -> Credentials | None:
+        """What this machine shows to engines (or callers) on other hosts; None: there are none."""
+        if self.engine_tls_authority and self.engine_tls_certificate and self.engine_tls_key:
+            return Credentials(self.engine_tls_authority, self.engine_tls_certificate, self.engine_tls_key)
+        return None
+
+    @property
+    def local_engine_sockets(self) -> tuple[Path, ...]:
+        """Unix sockets of the engines that are started on this machine, in the order of ``engine_devices``."""
+        if not self.engine_local:
+            return ()
+        more = (self.run_dir / f"engine-{number}.sock" for number in range(2, len(self.engine_devices) + 1))
+        return (self.engine_socket, *more)
+
+    @property
+    def engine_addresses(self) -> tuple[EngineAddress, ...]:
+        """Every engine this installation may use, its own first."""
+        own = tuple(EngineAddress(path=path) for path in self.local_engine_sockets)
+        return own + tuple(parse_address(text, self.engine_credentials) for text in self.engines)
 
     @property
     def redis_socket(self) -> Path:
@@ -226,6 +289,10 @@ class Settings(BaseSettings):
     def installed_models_file(self) -> Path:
         """Manifests of model directories that an administrator confirmed."""
         return self.instance / "models" / "installed.json"
+
+    def current_model_file(self, socket: Path) -> Path:
+        """Where the engine on this socket remembers a switch of models over restarts."""
+        return self.instance / "models" / f"current.{socket.stem}.json"
 
     @property
     def secure_cookies(self) -> bool:

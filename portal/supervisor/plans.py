@@ -6,8 +6,10 @@ import hashlib
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
+from portal.asr.engine.address import parse_address
 from portal.settings import Settings
 from portal.supervisor import addresses
 from portal.supervisor.children import Plan
@@ -53,21 +55,56 @@ def redis_plan(settings: Settings, server: str) -> Plan:
     return Plan("redis", embedded_argv(server, folder, settings.redis_socket), REDIS)
 
 
-def engine_plan(settings: Settings) -> Plan:
-    """The one process that holds the models."""
+def engine_plans(settings: Settings) -> list[Plan]:
+    """The engines of this machine: one, or one for each of ``engine_devices``."""
+    devices = settings.engine_devices or (settings.engine_device,)
+    return [engine_plan(settings, number, device) for number, device in enumerate(devices)] * settings.engine_local
+
+
+def engine_plan(settings: Settings, number: int = 0, device: str | None = None) -> Plan:
+    """One process that holds the models, the ``number``-th (from 0) of this machine.
+
+    An engine sees no card but its own, so that everything in it may speak of "the" device.
+    """
+    kind, _, card = (device or settings.engine_device).partition(":")
+    name = "engine" if number == 0 else f"engine-{number + 1}"
+    socket = settings.local_engine_sockets[number] if settings.engine_local else settings.engine_socket
     argv = (
         *(sys.executable, "-m", "portal.asr.engine.server"),
-        *("--socket", str(settings.engine_socket)),
+        *("--socket", str(socket)),
         *("--asr", str(settings.asr_model)),
         *("--vad", str(settings.vad_model)),
         *("--punc", str(settings.punc_model)),
         *("--installed", str(settings.installed_models_file)),
-        *("--device", settings.engine_device),
+        *("--current", str(settings.current_model_file(socket))),
+        *("--idle-unload-minutes", str(settings.engine_idle_unload_minutes)),
+        *("--canary-minutes", str(settings.engine_canary_minutes)),
+        *(() if settings.engine_cpu_rescue else ("--no-cpu-rescue",)),
+        *("--max-recordings", str(settings.engine_max_recordings)),
+        *("--max-queued-minutes", str(settings.engine_max_queued_minutes)),
+        *("--memory-fraction", str(settings.engine_memory_fraction)),
+        *("--device", kind),
         *("--threads", str(settings.engine_threads)),
         *("--drain-s", "5"),  # the workers have ended before it is asked to
         *("--allow-uid", str(os.getuid()), *(str(uid) for uid in settings.engine_allowed_uids)),
     )
-    return Plan("engine", argv, ENGINE)
+    argv = (*argv, *_listening(settings, number))
+    return Plan(name, argv, ENGINE, environment={"CUDA_VISIBLE_DEVICES": card} if card else {})
+
+
+def _listening(settings: Settings, number: int) -> tuple[str, ...]:
+    """Where callers on other hosts reach the engine: the first on the port that is set, the next on the next one."""
+    credentials = settings.engine_credentials
+    if settings.engine_listen is None or credentials is None:
+        return ()
+    first = parse_address(settings.engine_listen, credentials)
+    address = replace(first, port=first.port + number)
+    return (
+        *("--listen", str(address)),
+        *("--tls-authority", str(credentials.authority)),
+        *("--tls-certificate", str(credentials.certificate)),
+        *("--tls-key", str(credentials.key)),
+    )
 
 
 def housekeeping_plan() -> Plan:

@@ -200,8 +200,9 @@ def start_portal(settings: Settings, wishes: Wishes, say: Say) -> None:
         certificate, key = server_certificate(settings, say)
         with Supervisor(settings.instance / "logs", Path.cwd(), say) as supervisor:
             start_redis(supervisor, settings)
-            settings.engine_socket.unlink(missing_ok=True)
-            supervisor.start([plans.engine_plan(settings)])  # loads its models while the database is prepared
+            for path in settings.local_engine_sockets:
+                path.unlink(missing_ok=True)
+            supervisor.start(plans.engine_plans(settings))  # they load their models while the database is prepared
             prepare(supervisor, settings, wishes, say)
             rest: list[Plan] = [plans.housekeeping_plan(), *plans.worker_plans(settings)]
             supervisor.start([*rest, plans.web_plan(settings, certificate, key)])

@@ -41,8 +41,13 @@ def wanted_names(given: Sequence[str], addresses: Sequence[str]) -> list[str]:
     return sorted({"localhost", host, socket.getfqdn(), *given, *addresses} - {""})
 
 
-def ensure(folder: Path, names: Sequence[str], now: dt.datetime | None = None) -> OwnCertificates:
-    """Make the authority and the server certificate where missing; renew the latter when it ends or names changed."""
+def ensure(
+    folder: Path, names: Sequence[str], now: dt.datetime | None = None, *, both_sides: bool = False
+) -> OwnCertificates:
+    """Make the authority and the server certificate where missing; renew the latter when it ends or names changed.
+
+    ``both_sides``: the certificate is good for a caller too, as engines and their callers need it.
+    """
     now = now or dt.datetime.now(dt.UTC)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     files = OwnCertificates(folder / "ca.crt", folder / "server.crt", folder / "server.key", renewed=False)
@@ -51,7 +56,7 @@ def ensure(folder: Path, names: Sequence[str], now: dt.datetime | None = None) -
         files.certificate.unlink(missing_ok=True)
     if files.certificate.exists() and files.key.exists() and _still_good(files.certificate, names, now):
         return files
-    _make_server(folder, names, now)
+    _make_server(folder, names, now, both_sides=both_sides)
     return OwnCertificates(files.authority, files.certificate, files.key, renewed=True)
 
 
@@ -116,7 +121,8 @@ def _make_authority(folder: Path, now: dt.datetime) -> None:
     _write_public(folder / "ca.crt", certificate)
 
 
-def _make_server(folder: Path, names: Sequence[str], now: dt.datetime) -> None:
+def _make_server(folder: Path, names: Sequence[str], now: dt.datetime, *, both_sides: bool) -> None:
+    usages = [ExtendedKeyUsageOID.SERVER_AUTH, *([ExtendedKeyUsageOID.CLIENT_AUTH] if both_sides else [])]
     authority = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
     authority_key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), password=None)
     assert isinstance(authority_key, ec.EllipticCurvePrivateKey)
@@ -132,7 +138,7 @@ def _make_server(folder: Path, names: Sequence[str], now: dt.datetime) -> None:
         .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(authority=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from portal.asr.engine.contract import CacheCleared, EngineStatus, RecordingOptions
+from portal.asr.engine.address import EngineAddress, connect
+from portal.asr.engine.contract import CacheCleared, Change, EngineStatus, RecordingOptions
 from portal.asr.engine.protocol import (
     CLIENT_MESSAGES,
     ENGINE_MESSAGES,
@@ -27,13 +29,15 @@ from portal.asr.engine.protocol import (
     encode,
 )
 from portal.asr.errors import AsrError, EngineBusy, EngineFailed, EngineUnavailable, ProtocolError
-from portal.asr.types import Segment, Span, Word
+from portal.asr.types import ModelInfo, Segment, Span, Word
 
 _CHUNK: Final = 1 << 18
 """Samples travel in pieces of 256 KiB (8 s), so that waiting for room and progress stay fine-grained."""
+_LOOK_S: Final = 0.2
 _ERRORS: Final[dict[str, type[AsrError]]] = {
     "ENGINE_UNAVAILABLE": EngineUnavailable,
     "ENGINE_BUSY": EngineBusy,
+    "ENGINE_CHANGING": EngineBusy,
     "ENGINE_PROTOCOL": ProtocolError,
 }
 
@@ -43,17 +47,11 @@ __all__ = ["EngineClient", "EngineRecording", "RecordingOptions"]
 class _Wire:
     """Messages over one socket."""
 
-    def __init__(self, path: Path, timeout_s: float) -> None:
+    def __init__(self, address: EngineAddress, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._decoder = Decoder(ENGINE_MESSAGES)
         self._ready: deque[Message] = deque()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(timeout_s)
-        try:
-            self._socket.connect(str(path))
-        except OSError as error:
-            self._socket.close()
-            raise EngineUnavailable(detail=f"no engine answers: {type(error).__name__}") from error
+        self._socket = connect(address, timeout_s)
 
     def send(self, message: Message) -> None:
         try:
@@ -75,6 +73,8 @@ class _Wire:
         return self._ready.popleft()
 
     def _wait(self, timeout_s: float) -> bool:
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return True  # already decrypted: the kernel has nothing more to tell
         poller = select.poll()
         poller.register(self._socket, select.POLLIN)
         return bool(poller.poll(timeout_s * 1000))
@@ -113,8 +113,9 @@ def error_of(message: Message) -> AsrError:
 class EngineClient:
     """Where the engine listens. Holds no connection by itself; cheap to create."""
 
-    def __init__(self, socket_path: Path, *, timeout_s: float = 30.0) -> None:
-        self._path = socket_path
+    def __init__(self, where: Path | EngineAddress, *, timeout_s: float = 30.0) -> None:
+        """``where``: a Unix socket's path, or an address of either kind."""
+        self.address = where if isinstance(where, EngineAddress) else EngineAddress(path=where)
         self._timeout_s = timeout_s
 
     def status(self) -> EngineStatus:
@@ -127,11 +128,53 @@ class EngineClient:
         answer = self._ask("clear_cache", "cache_cleared")
         return CacheCleared(answer["before_bytes"], answer["after_bytes"])
 
+    def history(self) -> list[list[float | int | None]]:
+        """The device's figures of the last hour, oldest first; the columns are the fields of ``gauge_log.Sample``."""
+        rows: list[list[float | int | None]] = self._ask("history", "history")["rows"]
+        return rows
+
+    def start_unload(self, *, wait: bool = False) -> Change:
+        """Begin to free the models; they stay away until ``load``. With ``wait`` once the running recordings are done.
+
+        Raises EngineFailed(ENGINE_IN_USE) when recordings run and ``wait`` is false, EngineBusy(ENGINE_CHANGING) during
+        another change, EngineUnavailable."""
+        return self._begin("unload", wait=wait)
+
+    def start_load(self) -> Change:
+        """Begin to load the models again, from the files the settings name now. Work goes on with the loaded ones until
+        the new ones are proven. Raises EngineBusy(ENGINE_CHANGING), EngineUnavailable."""
+        return self._begin("load")
+
+    def start_switch(self, digest: str) -> Change:
+        """Begin to switch to the recognition model with this digest; work goes on meanwhile.
+
+        Raises EngineFailed(MODEL_UNKNOWN), EngineBusy(ENGINE_CHANGING), EngineUnavailable."""
+        return self._begin("switch", model=digest)
+
+    def until_changed(
+        self, change: Change, timeout_s: float, on_step: Callable[[Change], None] | None = None
+    ) -> Change:
+        """Follow a change to its end (``done`` or ``failed``), or return it as it is after ``timeout_s``.
+
+        ``on_step`` hears each new step. Raises EngineUnavailable when the engine goes away or has begun another one."""
+        deadline, said = time.monotonic() + timeout_s, ""
+        while True:
+            if on_step is not None and change.step != said:
+                said = change.step
+                on_step(change)
+            if change.ended is not None or time.monotonic() >= deadline:
+                return change
+            time.sleep(_LOOK_S)
+            latest = self.status().change
+            if latest is None or latest.id != change.id:
+                raise EngineUnavailable(detail="the engine no longer knows this change")
+            change = latest
+
     def open(self, *, options: RecordingOptions) -> EngineRecording:
         """Begin a recording; close it, or use it as a context manager.
 
         Raises EngineUnavailable (none answers, loading, draining), EngineBusy, EngineFailed(HOTWORD_REFUSED)."""
-        wire = _Wire(self._path, self._timeout_s)
+        wire = _Wire(self.address, self._timeout_s)
         try:
             fields = {
                 "version": PROTOCOL_VERSION,
@@ -153,12 +196,19 @@ class EngineClient:
         except BaseException:
             wire.close()
             raise
-        return EngineRecording(wire, opened["window"])
+        return EngineRecording(wire, opened["window"], ModelInfo(**opened["model"]))
 
-    def _ask(self, question: str, answer: str) -> Message:
-        wire = _Wire(self._path, self._timeout_s)
+    def _begin(self, question: str, **fields: object) -> Change:
+        change: dict[str, Any] = self._ask(question, "changed", **fields)["change"]
         try:
-            wire.send(Message(question, {"version": PROTOCOL_VERSION}))
+            return Change(**change)
+        except TypeError:
+            raise ProtocolError(detail="a change has other fields than expected") from None
+
+    def _ask(self, question: str, answer: str, **fields: object) -> Message:
+        wire = _Wire(self.address, self._timeout_s)
+        try:
+            wire.send(Message(question, {"version": PROTOCOL_VERSION, **fields}))
             return _expect(wire, answer)
         finally:
             wire.close()
@@ -166,6 +216,8 @@ class EngineClient:
 
 def _expect(wire: _Wire, kind: str) -> Message:
     message = wire.receive()
+    while message is not None and message.type == "alive":  # models that slept for idleness are being loaded
+        message = wire.receive()
     assert message is not None
     if message.type == "error":
         raise error_of(message)
@@ -190,9 +242,11 @@ def _segment(begin_ms: int, end_ms: int, words: tuple[Word, ...], tags: Mapping[
 
 
 class EngineRecording:
-    """One recording in the engine. ``speech_ms``, ``audio_ms`` and ``done_ms`` follow its progress."""
+    """One recording in the engine. ``speech_ms``, ``audio_ms`` and ``done_ms`` follow its progress; ``model`` is the
+    one that recognises it, whatever the engine is switched to meanwhile."""
 
-    def __init__(self, wire: _Wire, window: int) -> None:
+    def __init__(self, wire: _Wire, window: int, model: ModelInfo) -> None:
+        self.model = model
         self._wire = wire
         self._window = window
         self._segments: deque[Segment] = deque()

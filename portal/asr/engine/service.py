@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
-import stat
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from portal.asr.engine.address import EngineAddress
 from portal.asr.engine.backend import Backend
 from portal.asr.engine.connection import Connection, is_allowed, peer_uid
 from portal.asr.engine.contract import CacheCleared, Change, Check, EngineState, EngineStatus
@@ -20,6 +19,7 @@ from portal.asr.engine.crash_journal import CrashJournal
 from portal.asr.engine.gauge_log import GaugeLog
 from portal.asr.engine.json_log import log
 from portal.asr.engine.lifecycle import Lifecycle, Source
+from portal.asr.engine.listening import serve
 from portal.asr.engine.model_thread import Care, ModelThread
 from portal.asr.engine.process_info import resident_bytes
 from portal.asr.engine.protocol import Message
@@ -37,7 +37,8 @@ class ServiceSettings:
     ends the process (a hang), callers stop hearing from it after half of that. ``drain_s``: patience after SIGTERM.
     ``idle_unload_s``: the models leave the memory after so long without a recording; 0: never. ``canary_idle_s``: the
     canary is heard again after so long without work; 0: never. ``cpu_rescue``: what finds no memory on the device may
-    run on the CPU. ``max_recordings``, ``max_queued_s``: above it callers are told ENGINE_BUSY."""
+    run on the CPU. ``remote``: where callers on other hosts are served, over TLS.
+    ``max_recordings``, ``max_queued_s``: above it callers are told ENGINE_BUSY."""
 
     socket: Path
     allowed_uids: frozenset[int]
@@ -48,6 +49,7 @@ class ServiceSettings:
     idle_unload_s: float = 0.0
     canary_idle_s: float = 0.0
     cpu_rescue: bool = True
+    remote: EngineAddress | None = None
     max_recordings: int = MAX_RECORDINGS
     max_queued_s: float = MAX_QUEUED_S
 
@@ -91,13 +93,14 @@ class Service:
         self._drain_asked = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._drain_asked.set)
-        server = await asyncio.start_unix_server(self._accept, sock=listen(self._settings.socket))
+        servers = await serve(self._settings.socket, self._settings.remote, self._accept)
         self._journal.open()
         self._thread.start()
         log("engine_started", socket=str(self._settings.socket), pid=os.getpid())
         helpers = [asyncio.ensure_future(duty) for duty in (self._beat(), self._tick(), self._drain())]
         await self._over.wait()
-        server.close()
+        for server in servers:
+            server.close()
         for helper in helpers:
             helper.cancel()
         self.scheduler.fail_all("ENGINE_UNAVAILABLE", "the engine is shutting down")
@@ -113,8 +116,11 @@ class Service:
         return self._exit or 0
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        uid = peer_uid(writer.get_extra_info("socket"))
-        if not is_allowed(uid, self._settings.allowed_uids) or len(self._connections) >= self._settings.max_connections:
+        # over TLS the handshake has already asked for a certificate of our authority
+        vouched = writer.get_extra_info("ssl_object") is not None
+        uid = None if vouched else peer_uid(writer.get_extra_info("socket"))
+        welcome = vouched or is_allowed(uid, self._settings.allowed_uids)
+        if not welcome or len(self._connections) >= self._settings.max_connections:
             log("caller_refused", uid=uid, connections=len(self._connections))
             writer.close()
             return
@@ -260,6 +266,8 @@ class Service:
             cpu_segments=figures.cpu_segments,
             poisoned=figures.poisoned,
             rescued=figures.rescued,
+            useful_frames=figures.useful_frames,
+            computed_frames=figures.computed_frames,
             canary=self._last_canary(),
             change=life.change,
             old_models=len(life.old_generations),
@@ -269,25 +277,6 @@ class Service:
 
     def _uptime(self) -> float:
         return time.monotonic() - self._began
-
-
-def listen(path: Path) -> socket.socket:
-    """Bind the engine's socket with mode 0660, replacing one that nobody answers on. Raises OSError when one does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            if probe.connect_ex(str(path)) == 0:
-                raise OSError(f"an engine already answers on {path}")
-        path.unlink()
-    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o117)
-    try:
-        bound.bind(str(path))
-    finally:
-        os.umask(before)
-    bound.listen(128)
-    bound.setblocking(False)
-    return bound
 
 
 def allowed_uids(named: Collection[int]) -> frozenset[int]:

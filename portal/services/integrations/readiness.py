@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import sqlalchemy as sa
 from redis.exceptions import RedisError
 
-from portal.asr.engine.client import EngineClient
+from portal.asr.engine.pool import EnginePool
 from portal.asr.errors import AsrError
 from portal.db import read_only
 from portal.queues import quick_connection
@@ -54,6 +54,7 @@ def _redis(settings: Settings) -> bool:
 
 def _engine(settings: Settings) -> bool:
     try:
-        return EngineClient(settings.engine_socket, timeout_s=TIMEOUT_S).status().ready
+        EnginePool(settings.engine_addresses, status_timeout_s=TIMEOUT_S / 2).pick()
     except AsrError:
         return False
+    return True
