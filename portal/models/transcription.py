@@ -56,6 +56,8 @@ class Transcription(Base):
     turn: Mapped[int | None] = mapped_column(sa.BigInteger)
     """The round of its lane in which it was started (see services.recognition.scheduler); None while queued."""
     attempt: Mapped[int] = mapped_column(default=0)
+    interruptions: Mapped[int] = mapped_column(default=0)
+    """How often the engine ended under it. Not attempts: whose recording it was, is not known at that moment."""
     lease_token: Mapped[str | None] = mapped_column(sa.String(64))
     lease_until: Mapped[datetime | None]
     worker: Mapped[str | None] = mapped_column(sa.String(128))

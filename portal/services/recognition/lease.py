@@ -26,6 +26,9 @@ from portal.services.recognition.results import span_rows, write_transcript
 from portal.services.recognition.states import BACK_IN_QUEUE, NO_LEASE, hold_recording, move
 
 MAX_ATTEMPTS = 5
+MAX_INTERRUPTIONS = 20
+"""Ends of the engine that cost a transcription nothing; each later one counts as an attempt. An engine finds out which
+recording ends it within three of them (see ``portal.asr.engine.crash_journal``)."""
 KIND = "transcription"
 FINISHED = "transcription.finished"
 _OUTCOMES = {
@@ -44,6 +47,7 @@ class Claim:
     recording_id: uuid.UUID
     token: str
     attempt: int
+    interruptions: int
     options: dict[str, Any]
     hotwords: tuple[str, ...]
     lease_seconds: int
@@ -76,7 +80,16 @@ def claim(session: Session, worker: str, lease_seconds: int) -> Claim | None:
         if move(session, candidate.transcription_id, [State.QUEUED], values):
             row = session.get_one(Transcription, candidate.transcription_id)
             words = tuple(str(word) for word in row.hotwords)
-            return Claim(row.id, row.recording_id, token, row.attempt, dict(row.options), words, lease_seconds)
+            return Claim(
+                transcription_id=row.id,
+                recording_id=row.recording_id,
+                token=token,
+                attempt=row.attempt,
+                interruptions=row.interruptions,
+                options=dict(row.options),
+                hotwords=words,
+                lease_seconds=lease_seconds,
+            )
     return None
 
 
@@ -173,6 +186,18 @@ def release(session: Session, actor: Actor, held: Claim, code: str) -> bool:
         return False
     uncounted = {"attempt": Transcription.attempt - 1}
     return _requeue(session, actor, held.transcription_id, held.token, code, {"attempt": held.attempt}, uncounted)
+
+
+def interrupted(session: Session, actor: Actor, held: Claim, code: str) -> bool:
+    """Hand back after the engine ended in mid-work: uncounted, because most likely another recording ended it, but not
+    for ever."""
+    if held.interruptions >= MAX_INTERRUPTIONS:
+        return try_again(session, actor, held, code)
+    if confirm_cancel(session, actor, held):
+        return False
+    uncounted = {"attempt": Transcription.attempt - 1, "interruptions": Transcription.interruptions + 1}
+    detail = {"attempt": held.attempt, "interruptions": held.interruptions + 1}
+    return _requeue(session, actor, held.transcription_id, held.token, code, detail, uncounted)
 
 
 def confirm_cancel(session: Session, actor: Actor, held: Claim) -> bool:

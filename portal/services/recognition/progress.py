@@ -104,7 +104,11 @@ def item_for(session: Session, actor: Actor, transcription_id: uuid.UUID) -> Pro
 
 
 def pace(session: Session) -> Pace:
-    """The measured speed of recent transcriptions and how much of the running ones is left."""
+    """The measured speed of recent transcriptions and of those under way, and how much of the latter is left.
+
+    What runs counts with the audio recognised so far, as its worker wrote it: so a speed is known while the very first
+    long recording runs, and it follows the engine when that becomes slower, faster or another one.
+    """
     row = Transcription
     recent = (
         sa.select(row.audio_ms, row.started_at, row.finished_at)
@@ -114,12 +118,20 @@ def pace(session: Session) -> Pace:
     )
     audio = wall = 0.0
     for audio_ms, started, finished in session.execute(recent):
-        audio += audio_ms or 0
         if started is not None and finished is not None:
+            audio += audio_ms or 0
             wall += max(1.0, (finished - started).total_seconds() * 1000)
-    left = sa.func.coalesce(sa.func.sum(sa.func.coalesce(row.audio_ms, 0) - row.done_ms), 0)
-    running, left_ms = session.execute(sa.select(sa.func.count(), left).where(row.state == State.RUNNING.value)).one()
-    return Pace(audio / wall if audio and wall else None, int(running), max(0, int(left_ms)))
+    running = left_ms = 0
+    now = db_now(session)
+    under_way = sa.select(row.audio_ms, row.done_ms, row.started_at).where(row.state == State.RUNNING.value)
+    for audio_ms, done_ms, started in session.execute(under_way):
+        running += 1
+        left_ms += max(0, (audio_ms or 0) - done_ms)
+        seconds = 0.0 if started is None else (now - started).total_seconds()
+        if done_ms and seconds >= _START_S:
+            audio += done_ms
+            wall += seconds * 1000
+    return Pace(audio / wall if audio and wall else None, running, left_ms)
 
 
 def wait_range(measured: Pace, ahead_ms: int) -> tuple[int, int] | tuple[None, None]:

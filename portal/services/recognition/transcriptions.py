@@ -105,6 +105,7 @@ def retry(session: Session, actor: Actor, transcription_id: uuid.UUID, *, settin
     values = {
         **BACK_IN_QUEUE,
         "attempt": 0,
+        "interruptions": 0,
         "queued_at": now,
         "rung_at": now,
         "finished_at": None,
