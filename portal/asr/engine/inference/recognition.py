@@ -11,15 +11,16 @@ import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+from torch.nn.utils.rnn import pad_sequence
 
 from portal.asr.engine.backend import BatchOptions, Recognised
 from portal.asr.engine.hotword_check import digest_of
+from portal.asr.engine.inference.encoders import Stages, torch_stages
 from portal.asr.engine.inference.features import FrontendSettings
 from portal.asr.engine.inference.hotwords import encode_hotwords, read_seg_dict
 from portal.asr.engine.inference.loading import Loaded
@@ -57,8 +58,10 @@ class _Decoded:
 class Recogniser:
     """Owns the recognition model. Not thread-safe: the model thread alone calls it."""
 
-    def __init__(self, loaded: Loaded, device: str) -> None:
+    def __init__(self, loaded: Loaded, device: str, stages: Stages | None = None) -> None:
+        """``stages``: who computes the costly parts; by default torch."""
         self._model = loaded.model
+        self._stages = stages or torch_stages(loaded.model, device)
         self._tokens = loaded.tokens
         self._device = device
         self.frontend = FrontendSettings.load(loaded.config.get("frontend_conf") or {}, loaded.directory / "am.mvn")
@@ -108,11 +111,9 @@ class Recogniser:
 
     def _encode(self, features: Sequence[Floats]) -> _Encoded:
         lengths = torch.as_tensor([len(item) for item in features], device=self._device)
-        batch = pad_sequence([torch.from_numpy(item) for item in features], batch_first=True).to(self._device)
-        hidden, _ = self._model.encode(batch, lengths)
+        hidden = self._stages.encoder(features)
         steps = torch.arange(hidden.size(1), device=self._device)
         mask = (steps[None, :] < lengths[:, None]).to(hidden.dtype)
-        hidden = hidden * mask[:, :, None]
         predictor = self._model.predictor
         context = torch.relu(predictor.cif_conv1d(predictor.pad(hidden.transpose(1, 2))))
         alphas = torch.sigmoid(predictor.cif_output(context.transpose(1, 2)))
@@ -144,9 +145,7 @@ class Recogniser:
         for row, weight in enumerate(weights):
             padded[row, : weight.shape[0], : weight.shape[1]] = weight
         acoustic = torch.bmm(torch.from_numpy(padded).to(self._device), encoded.hidden)
-        scores, hidden, _ = self._model.decoder(
-            encoded.hidden, encoded.lengths, acoustic, counts, return_hidden=True, return_both=True
-        )
+        scores, hidden = self._stages.decoder(encoded.hidden, encoded.lengths, acoustic, counts)
         scores = torch.log_softmax(scores, dim=-1)
         if hotwords:
             scores = self._with_hotwords(scores, acoustic, hidden, counts, self._embeddings(hotwords))
@@ -234,16 +233,8 @@ class Recogniser:
         if not self.has_word_times:
             alphas = encoded.alphas.float().cpu().numpy()
             return [alphas[row, :length] for row, length in enumerate(lengths.tolist())]
-        predictor: Any = self._model.predictor
-        context = encoded.hidden.transpose(1, 2)
-        if predictor.use_cif1_cnn:
-            context = torch.relu(predictor.cif_conv1d(predictor.pad(context)))
-        upsampled = predictor.upsample_cnn(context).transpose(1, 2)
-        long = lengths * predictor.upsample_times
-        if predictor.upsample_type == "cnn_blstm":
-            packed = pack_padded_sequence(upsampled, long, batch_first=True, enforce_sorted=False)
-            upsampled, _ = pad_packed_sequence(predictor.blstm(packed)[0], batch_first=True)
-        weights = torch.sigmoid(predictor.cif_output2(upsampled)).squeeze(-1)
-        weights = torch.relu(weights * predictor.smooth_factor2 - predictor.noise_threshold2)
+        assert self._stages.timestamps is not None
+        weights = self._stages.timestamps(encoded.hidden, encoded.lengths)
+        long = lengths * self._model.predictor.upsample_times
         on_host = weights.float().cpu().numpy()
         return [on_host[row, :length] for row, length in enumerate(long.tolist())]
