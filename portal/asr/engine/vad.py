@@ -1,21 +1,29 @@
 """Where speech begins and ends, from per-frame silence probabilities. Free of torch; one object per recording.
 
-``SpeechDetector`` follows the decisions of FunASR's FsmnVADStreaming (multiple utterances, fixed end silence) on plain
-numbers, so it needs no device synchronisation per frame and its result does not depend on how the audio was cut into
-pieces. ``SpanFinder`` adds the longest segment: longer speech is cut where it is quietest. A frame is 10 ms.
+``SpeechDetector`` makes the decisions of FunASR's FsmnVADStreaming (multiple utterances) on plain numbers: no device
+synchronisation per frame, and a result that does not depend on how the audio was cut into pieces. FunASR walks frame by
+frame; here a whole piece is judged at once and only the changes between speech and silence are visited. A frame is
+10 ms.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-FRAME_MS: Final = 10
-Floats = npt.NDArray[np.float32]
+from portal.asr.engine.end_silence import CHUNK_MS, FRAME_MS, SCHEDULE_THRESHOLD, EndSilence
+
+_DOUBT: Final = 1e-9
+_LEVELS: Final = (-60.1, -86.1)
+"""Levels lie between -60 and 26.1 decibels: thresholds below these never decide anything."""
+
+Floats = npt.NDArray[np.floating[Any]]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,65 +49,152 @@ class VadSettings:
         known = {item.name for item in fields(cls)}
         return cls(**{name: value for name, value in config.items() if name in known})
 
+    @property
+    def needs_levels(self) -> bool:
+        """Whether the level of a frame can decide anything with these thresholds."""
+        return self.decibel_thres > _LEVELS[0] or self.snr_thres > _LEVELS[1]
+
+    @property
+    def understood(self) -> bool:
+        """Whether the window can be followed: FunASR's own bookkeeping breaks where one frame opens a span."""
+        return min(self.window_size_ms, self.sil_to_speech_time_thres) >= 2 * FRAME_MS
+
+
+class _Judge:
+    """Which frames are speech by themselves."""
+
+    def __init__(self, settings: VadSettings, threshold: float) -> None:
+        self._settings = settings
+        self._threshold = threshold
+        self._noise_decibel = -100.0
+
+    def flags(self, silence: Floats, decibels: Floats | None) -> Flags:
+        ratio = self._settings.speech_2_noise_ratio
+        exact = silence.astype(np.float64)
+        margins = 1.0 - exact - ((exact if ratio == 1.0 else exact**ratio) + self._threshold)
+        speaks = margins >= 0.0
+        for place in np.flatnonzero(np.abs(margins) < _DOUBT).tolist():
+            speaks[place] = self._closely(float(exact[place]))
+        if decibels is not None and self._settings.needs_levels:
+            return self._with_levels(speaks, decibels.tolist())
+        return speaks
+
+    def _closely(self, silence: float) -> bool:
+        """As FunASR works it out, by way of logarithms."""
+        if not 0.0 < silence < 1.0:
+            return silence <= 0.0
+        noise = math.exp(math.log(silence) * self._settings.speech_2_noise_ratio)
+        return math.exp(math.log(1.0 - silence)) >= noise + self._threshold
+
+    def _with_levels(self, speaks: Flags, decibels: list[float]) -> Flags:
+        settings = self._settings
+        frames = settings.noise_frame_num_used_for_snr
+        judged = speaks.copy()
+        for place, decibel in enumerate(decibels):
+            if decibel < settings.decibel_thres:
+                judged[place] = False
+            elif speaks[place]:
+                judged[place] = decibel - self._noise_decibel >= settings.snr_thres
+            elif self._noise_decibel < -99.9:
+                self._noise_decibel = decibel
+            else:
+                self._noise_decibel = (decibel + self._noise_decibel * (frames - 1)) / frames
+        return judged
+
 
 class _Window:
-    """Sliding majority over the last frames, with hysteresis: FunASR's WindowDetector."""
+    """How many of the last frames are speech, for a whole block of them; as FunASR's it forgets them with each span."""
 
     def __init__(self, settings: VadSettings) -> None:
         self.size = settings.window_size_ms // FRAME_MS
-        self._to_speech = settings.sil_to_speech_time_thres // FRAME_MS
-        self._to_silence = settings.speech_to_sil_time_thres // FRAME_MS
-        self.reset()
+        self._enough = settings.sil_to_speech_time_thres // FRAME_MS
+        self._few = settings.speech_to_sil_time_thres // FRAME_MS
+        self._before = np.zeros(self.size, dtype=np.int32)
 
-    def reset(self) -> None:
-        self._ring = [0] * self.size
-        self._sum = 0
-        self._position = 0
-        self._speech = False
+    def enter(self, flags: Flags) -> None:
+        """Take the next block of frames."""
+        self._joined = np.concatenate([self._before, flags.astype(np.int32)])
+        self._totals = np.concatenate([[0], np.cumsum(self._joined)])
+        self._sums = self._totals[self.size + 1 :] - self._totals[1 : -self.size]
+        self._speech = self._sums >= self._enough
+        self._silence = self._sums <= self._few
+        self._before = self._joined[len(flags) :].copy()
 
-    def step(self, speech: bool) -> tuple[bool, bool]:
-        """Return (was speech, is speech)."""
-        self._sum += int(speech) - self._ring[self._position]
-        self._ring[self._position] = int(speech)
-        self._position = (self._position + 1) % self.size
-        before = self._speech
-        if not before and self._sum >= self._to_speech:
-            self._speech = True
-        elif before and self._sum <= self._to_silence:
-            self._speech = False
-        return before, self._speech
+    def next_speech(self, place: int) -> int:
+        """The first place of the block, from this one on, where silence turns to speech; its length without one."""
+        return _first(self._speech, place)
+
+    def next_silence(self, place: int) -> int:
+        """The same, where speech turns to silence."""
+        return _first(self._silence, place)
+
+    def forget_until(self, place: int) -> None:
+        """Forget the frames up to this place of the block, as after a span."""
+        count = len(self._sums)
+        stop = min(place + self.size, count)
+        sums = self._totals[place + 2 + self.size : stop + 1 + self.size] - self._totals[place + 1 + self.size]
+        self._speech[place + 1 : stop] = sums >= self._enough
+        self._silence[place + 1 : stop] = sums <= self._few
+        # of what the next block looks back on, too
+        self._before[: max(0, place + 1 - count + self.size)] = 0
+
+
+def _first(found: Flags, place: int) -> int:
+    if place >= len(found):
+        return len(found)
+    step = int(found[place:].argmax())
+    return place + step if found[place + step] else len(found)
 
 
 class SpeechDetector:
-    """Frame by frame; ``open_start`` is the first frame of the speech that has not ended yet, or None."""
+    """Piece by piece; ``open_start`` is the first frame of the speech that has not ended yet, or None.
 
-    def __init__(self, settings: VadSettings, end_silence_ms: int | None = None) -> None:
-        end_silence = settings.max_end_silence_time if end_silence_ms is None else end_silence_ms
-        self._settings = settings
-        self._end_silence = max(end_silence - settings.speech_to_sil_time_thres, 0)
+    ``end_silence_ms``: silence that ends a span; None: FunASR's schedule. ``threshold``: by how much speech must be
+    more probable than silence; None: as FunASR has it. ``context``: frames after a frame that the network looks at.
+    """
+
+    def __init__(
+        self,
+        settings: VadSettings,
+        end_silence_ms: int | None = None,
+        *,
+        threshold: float | None = None,
+        context: int = 2,
+        chunk_ms: int = CHUNK_MS,
+    ) -> None:
+        default = SCHEDULE_THRESHOLD if end_silence_ms is None else settings.speech_noise_thres
+        self._judge = _Judge(settings, default if threshold is None else threshold)
+        self._end_silence = EndSilence(end_silence_ms, settings.speech_to_sil_time_thres, context, chunk_ms)
         self._window = _Window(settings)
         self._latency = self._window.size
-        if settings.do_extend:
+        self._extends = bool(settings.do_extend)
+        if self._extends:
             self._latency += settings.lookback_time_start_point // FRAME_MS
-        self._lookahead = settings.lookahead_time_end_point // FRAME_MS
-        self._noise_decibel = -100.0
+        self._lookahead = settings.lookahead_time_end_point // FRAME_MS if self._extends else 0
         self._frame = 0
         self._taken = 0
-        self._silence = 0
+        self._speaking = False
+        self._silent_from = 0
         self._last_voice = 0
         self.open_start: int | None = None
-        self._open_end = 0
         self._closed: list[tuple[int, int]] = []
 
-    def feed(self, silence: Sequence[float], decibels: Sequence[float] | None, final: bool) -> list[tuple[int, int]]:
-        """Take frames (silence probability each; decibels where known) and return spans ``[begin, end)`` in frames."""
-        last = len(silence) - 1
-        for index, probability in enumerate(silence):
-            decibel = None if decibels is None else decibels[index]
-            self._step(self._is_speech(probability, decibel), final and index == last)
-            self._frame += 1
+    def feed(self, silence: Floats, decibels: Floats | None, final: bool, samples: int) -> list[tuple[int, int]]:
+        """Take frames (silence probability each; decibels where known) and return spans ``[begin, end)`` in frames.
+
+        ``samples``: how many the recording has so far, by which FunASR's chunks are told.
+        """
+        flags = self._judge.flags(silence, decibels)
+        while len(flags):
+            count = len(flags)
+            if self._end_silence.reached(samples):
+                count = min(count, self._end_silence.next_edge - self._frame)
+            self._walk(flags[:count])
+            flags = flags[count:]
+            if self._end_silence.reached(samples) and self._frame == self._end_silence.next_edge:
+                self._end_silence.enter_chunk(self.open_start is not None)
         if final and self.open_start is not None:
-            self._close()
+            self._close(self._frame)
         closed, self._closed = self._closed, []
         return closed
 
@@ -108,165 +203,61 @@ class SpeechDetector:
         """No span found later begins before this frame; feature frames before it may be dropped."""
         if self.open_start is not None:
             return self.open_start
-        return max(self._taken, self._frame - self._latency - 1)
+        return max(self._taken, self._frame - self._latency)
 
-    def _is_speech(self, silence: float, decibel: float | None) -> bool:
-        settings = self._settings
-        if decibel is not None and decibel < settings.decibel_thres:
-            return False
-        noise = float(silence**settings.speech_2_noise_ratio)
-        speaks = (1.0 - silence) >= noise + settings.speech_noise_thres
-        if decibel is None:
-            return speaks
-        if speaks:
-            return decibel - self._noise_decibel >= settings.snr_thres
-        if self._noise_decibel < -99.9:
-            self._noise_decibel = decibel
-        else:
-            frames = settings.noise_frame_num_used_for_snr
-            self._noise_decibel = (decibel + self._noise_decibel * (frames - 1)) / frames
-        return False
+    def _walk(self, flags: Flags) -> None:
+        """Go from change to change through frames between which the end silence stays the same."""
+        self._window.enter(flags)
+        place, count = 0, len(flags)
+        while place < count:
+            if self.open_start is None:
+                place = self._wait(place, count)
+            elif self._speaking:
+                place = self._speak(place, count)
+            else:
+                place = self._pause(place, count)
+        self._frame += count
 
-    def _step(self, speech: bool, final: bool) -> None:
-        before, now = self._window.step(speech)
-        if before or now:
-            self._silence = 0
-        else:
-            self._silence += 1
-        if self.open_start is None:
-            self._step_outside(begins=now and not before, silent=not before and not now)
-        elif before or now:
-            if now and not before:
-                self._extend(self._frame - 1)
-            self._voice_or_end(final)
-        else:
-            self._step_trailing_silence(final)
+    def _wait(self, place: int, count: int) -> int:
+        begins = self._window.next_speech(place)
+        if begins < count:
+            self._last_voice = self._frame + begins
+            self.open_start = max(self._taken, self._last_voice - self._latency)
+            self._speaking = True
+        return begins + 1
 
-    def _step_outside(self, begins: bool, silent: bool) -> None:
-        if begins:
-            start = max(self._taken, self._frame - self._latency)
-            self.open_start = start
-            self._take(start)
-            for frame in range(start + 1, self._frame + 1):
-                self._voice(frame)
-        elif silent and self._frame >= self._latency:
-            self._taken = max(self._taken, self._frame - self._latency)
+    def _speak(self, place: int, count: int) -> int:
+        ends = self._window.next_silence(place)
+        self._last_voice = self._frame + min(ends, count - 1)
+        if ends < count:
+            self._speaking = False
+            self._silent_from = self._last_voice + 1
+        return ends + 1
 
-    def _step_trailing_silence(self, final: bool) -> None:
-        if self._silence * FRAME_MS >= self._end_silence:
-            back = self._end_silence // FRAME_MS
-            if self._settings.do_extend:
-                back = max(0, back - self._lookahead - 1)
-            self._end(self._frame - back)
-        elif self._settings.do_extend and not final:
-            if self._silence <= self._lookahead:
-                self._voice(self._frame)
-        elif final:
-            self._end(self._frame)
+    def _pause(self, place: int, count: int) -> int:
+        resumes = self._window.next_speech(place)
+        needed = max(1, -(-self._end_silence.ms // FRAME_MS))
+        ends = max(place, self._silent_from + needed - 1 - self._frame)
+        if resumes < count and resumes <= ends:
+            self._last_voice = self._frame + resumes
+            self._speaking = True
+            return resumes + 1
+        if ends >= count:
+            return count
+        back = self._end_silence.ms // FRAME_MS
+        if self._extends:
+            back = max(0, back - self._lookahead - 1)
+        last = self._frame + ends - back
+        heard = min(self._silent_from + self._lookahead, self._frame + ends)
+        self._close(last + 1)
+        self._taken = max(self._taken, heard + 1)
+        self._window.forget_until(ends)
+        return ends + 1
 
-    def _voice_or_end(self, final: bool) -> None:
-        if final:
-            self._end(self._frame)
-        else:
-            self._voice(self._frame)
-
-    def _take(self, frame: int) -> None:
-        self._taken = max(self._taken, frame) + 1
-        self._open_end = frame + 1
-
-    def _voice(self, frame: int) -> None:
-        self._last_voice = frame
-        self._take(frame)
-
-    def _extend(self, last: int) -> None:
-        for frame in range(self._last_voice + 1, last + 1):
-            self._voice(frame)
-
-    def _end(self, frame: int) -> None:
-        self._extend(frame - 1)
-        self._take(frame)
-        self._close()
-
-    def _close(self) -> None:
+    def _close(self, end: int) -> None:
         assert self.open_start is not None
-        self._closed.append((self.open_start, self._open_end))
+        self._closed.append((self.open_start, end))
+        self._end_silence.closed()
+        self._taken = end
         self.open_start = None
-        self._window.reset()
-        self._silence = 0
-        self._last_voice = 0
-
-
-_SMOOTH: Final = 20
-_SPARE: Final = 100
-
-
-class SpanFinder:
-    """Spans of at most ``max_segment_ms``; remembers silence probabilities only as far back as a cut may fall."""
-
-    def __init__(self, settings: VadSettings, *, max_segment_ms: int, end_silence_ms: int) -> None:
-        self._detector = SpeechDetector(settings, end_silence_ms)
-        self._longest = max_segment_ms // FRAME_MS
-        # an open span is cut only once it is certain to end beyond its longest: its end may yet be set this far back
-        self._certain = self._longest + max(end_silence_ms // FRAME_MS, _SPARE)
-        self._silence: Floats = np.zeros(0, dtype=np.float32)
-        self._first = 0
-        self._cut_start: int | None = None
-
-    def feed(self, silence: Floats, decibels: Floats | None, final: bool) -> list[tuple[int, int]]:
-        """Take frames and return finished spans ``[begin, end)`` in frames, in time order."""
-        self._silence = np.concatenate([self._silence, silence])
-        spans: list[tuple[int, int]] = []
-        levels = None if decibels is None else decibels.tolist()
-        for begin, end in self._detector.feed(silence.tolist(), levels, final):
-            spans += self._cut(self._start_of(begin), end)
-            self._cut_start = None
-        spans += self._cut_open()
-        self._forget()
-        return spans
-
-    @property
-    def earliest_start(self) -> int:
-        """Feature frames before this one are needed no more."""
-        return self._detector.earliest_start if self._cut_start is None else self._cut_start
-
-    @property
-    def open(self) -> bool:
-        """True while speech has begun and not ended."""
-        return self._detector.open_start is not None
-
-    def _start_of(self, begin: int) -> int:
-        return begin if self._cut_start is None else self._cut_start
-
-    def _cut(self, begin: int, end: int) -> list[tuple[int, int]]:
-        pieces: list[tuple[int, int]] = []
-        while end - begin > self._longest:
-            place = self._quietest(begin)
-            pieces.append((begin, place))
-            begin = place
-        return [*pieces, (begin, end)]
-
-    def _cut_open(self) -> list[tuple[int, int]]:
-        start = self._detector.open_start
-        if start is None:
-            return []
-        begin = self._start_of(start)
-        pieces: list[tuple[int, int]] = []
-        while self._first + len(self._silence) - begin > self._certain:
-            place = self._quietest(begin)
-            pieces.append((begin, place))
-            begin = self._cut_start = place
-        return pieces
-
-    def _quietest(self, begin: int) -> int:
-        """The frame in the second half of the longest span where silence is most probable, averaged over 200 ms."""
-        low, high = begin + self._longest // 2, begin + self._longest - _SPARE
-        margin = _SMOOTH // 2
-        piece = self._silence[low - margin - self._first : high + margin - self._first].astype(np.float64)
-        sums = np.concatenate([[0.0], np.cumsum(piece)])
-        means = sums[_SMOOTH:] - sums[:-_SMOOTH]
-        return low + int(np.argmax(np.round(means, 6)))
-
-    def _forget(self) -> None:
-        keep = max(self.earliest_start - _SMOOTH, self._first)
-        self._silence = self._silence[keep - self._first :].copy()
-        self._first = keep
+        self._speaking = False

@@ -43,13 +43,17 @@ class FrontendSettings:
 
     def join(self, frames: Floats) -> Floats:
         """(n, 80) filter banks of one whole segment to (ceil(n / lfr_n), 80 * lfr_m) features."""
-        left = (self.lfr_m - 1) // 2
+        left, width = (self.lfr_m - 1) // 2, frames.shape[1]
         count = -(-len(frames) // self.lfr_n)
-        starts = np.arange(count)[:, None] * self.lfr_n + np.arange(self.lfr_m)[None, :] - left
-        joined = frames[np.clip(starts, 0, len(frames) - 1)].reshape(count, self.lfr_m * frames.shape[1])
-        if self.cmvn is not None:
-            joined = (joined + self.cmvn[0]) * self.cmvn[1]
-        result: Floats = joined.astype(np.float32, copy=False)
+        right = max((count - 1) * self.lfr_n + self.lfr_m - left - len(frames), 0)
+        line = np.concatenate([np.repeat(frames[:1], left, 0), frames, np.repeat(frames[-1:], right, 0)])
+        row = line.strides[0]
+        shape, strides = (count, self.lfr_m * width), (row * self.lfr_n, line.itemsize)
+        joined = np.lib.stride_tricks.as_strided(line, shape, strides, writeable=False)
+        if self.cmvn is None:
+            return joined.copy()
+        result: Floats = joined + self.cmvn[0]
+        result *= self.cmvn[1]
         return result
 
 
@@ -59,20 +63,38 @@ class FbankStream:
     def __init__(self) -> None:
         self._rest: npt.NDArray[np.int16] = np.zeros(0, dtype=np.int16)
 
-    def feed(self, pcm: bytes) -> tuple[Floats, npt.NDArray[np.int16]]:
-        """Return the new frames (n, 80) and the samples they looked at (empty where n is 0)."""
-        samples = np.concatenate([self._rest, np.frombuffer(pcm, dtype="<i2").astype(np.int16)])
+    def frames(self, pcm: bytes) -> Fbank:
+        """The new frames that ``pcm`` completes; it is taken only by ``keep``."""
+        samples = np.concatenate([self._rest, np.frombuffer(pcm[: len(pcm) // 2 * 2], dtype="<i2").astype(np.int16)])
         count = (len(samples) - FRAME_SAMPLES) // HOP_SAMPLES + 1 if len(samples) >= FRAME_SAMPLES else 0
-        self._rest = samples[count * HOP_SAMPLES :].copy()
-        if count == 0:
-            return np.zeros((0, MELS), dtype=np.float32), samples[:0]
-        used = samples[: (count - 1) * HOP_SAMPLES + FRAME_SAMPLES]
-        # FunASR feeds samples/32768*32768: exactly the integers
-        bank = knf.OnlineFbank(_options())
-        bank.accept_waveform(16_000.0, used.astype(np.float32))
-        bank.input_finished()
-        frames: Floats = np.stack([bank.get_frame(number) for number in range(bank.num_frames_ready)])
-        return frames, used
+        rest = samples[count * HOP_SAMPLES :].copy()
+        used = samples[: (count - 1) * HOP_SAMPLES + FRAME_SAMPLES] if count else samples[:0]
+        return Fbank(filter_banks(used), used, rest)
+
+    def keep(self, fbank: Fbank) -> None:
+        """Go on after these frames."""
+        self._rest = fbank.rest
+
+
+@dataclass(frozen=True, slots=True)
+class Fbank:
+    """Frames (n, 80), the samples they looked at (empty where n is 0), and the samples that the next ones need."""
+
+    frames: Floats
+    samples: npt.NDArray[np.int16]
+    rest: npt.NDArray[np.int16]
+
+
+def filter_banks(samples: npt.NDArray[np.int16]) -> Floats:
+    """(n, 80) filter banks of samples that hold n whole frames and no more."""
+    if len(samples) < FRAME_SAMPLES:
+        return np.zeros((0, MELS), dtype=np.float32)
+    # FunASR feeds samples/32768*32768: exactly the integers
+    bank = knf.OnlineFbank(_options())
+    bank.accept_waveform(16_000.0, samples.astype(np.float32))
+    bank.input_finished()
+    frames: Floats = np.stack([bank.get_frame(number) for number in range(bank.num_frames_ready)])
+    return frames
 
 
 def _options() -> Any:
@@ -107,22 +129,26 @@ def read_cmvn(path: Path) -> Floats:
 class FrameBuffer:
     """The frames from ``first`` on; older ones are dropped as spans are cut out."""
 
-    def __init__(self) -> None:
-        self.first = 0
-        self._frames: Floats = np.zeros((0, MELS), dtype=np.float32)
+    def __init__(self, first: int = 0, frames: Floats | None = None) -> None:
+        self.first = first
+        self._frames: Floats = np.zeros((0, MELS), dtype=np.float32) if frames is None else frames
 
     @property
     def end(self) -> int:
         """Number of the frame after the last one."""
         return self.first + len(self._frames)
 
-    def add(self, frames: Floats) -> None:
-        """Append frames."""
-        self._frames = np.concatenate([self._frames, frames])
+    def followed_by(self, frames: Floats) -> FrameBuffer:
+        """Another buffer, with these frames at its end."""
+        return FrameBuffer(self.first, np.concatenate([self._frames, frames]))
+
+    def view(self, begin: int, end: int) -> Floats:
+        """Frames ``[begin, end)``, valid until the buffer changes."""
+        return self._frames[begin - self.first : end - self.first]
 
     def cut(self, begin: int, end: int) -> Floats:
         """A copy of frames ``[begin, end)``."""
-        return self._frames[begin - self.first : end - self.first].copy()
+        return self.view(begin, end).copy()
 
     def drop_before(self, frame: int) -> None:
         """Forget frames before ``frame``."""

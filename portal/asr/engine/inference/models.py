@@ -16,13 +16,10 @@ from portal.asr.engine.backend import BatchOptions, DeviceLost, Heard, OutOfMemo
 from portal.asr.engine.contract import CacheCleared, Memory, RecordingOptions
 from portal.asr.engine.inference.building import FamilyLimits, open_family
 from portal.asr.engine.inference.device import Gauges, choose_device, device_memory, frame_budget
-from portal.asr.engine.inference.features import FrontendSettings
-from portal.asr.engine.inference.loading import Loaded, load
+from portal.asr.engine.inference.loading import load
 from portal.asr.engine.inference.punctuation import PunctuationJob, Punctuator
 from portal.asr.engine.inference.vad import VadModel, VadStream
 from portal.asr.engine.process_info import resident_bytes
-from portal.asr.engine.vad import VadSettings
-from portal.asr.errors import ModelError
 from portal.asr.types import ModelInfo
 
 _T = TypeVar("_T")
@@ -52,7 +49,9 @@ class FunasrModels:
         self._device, self.device_name, self.banner = choose_device(device)
         self._gauges = Gauges(self._device)
         self._recogniser = open_family(asr, model.family, self._device, limits or FamilyLimits())
-        self._vad = _vad_model(load(vad, "cpu"), self._recogniser.frontend.lfr_n)
+        # on a GPU the network is there too: its scores come back in one copy per piece
+        beside = self._device if self._device == "cuda" else "cpu"
+        self._vad = VadModel(load(vad, beside), self._recogniser.frontend.lfr_n, beside)
         self._punctuator = None if punc is None else Punctuator(load(punc, self._device), self._device)
         self.model = ModelInfo(model.name, model.family, model.digest, self._device, model.demo)
         self.capabilities = self._recogniser.capabilities
@@ -70,7 +69,7 @@ class FunasrModels:
 
     def hear(self, pieces: Sequence[Heard]) -> list[list[Speech]]:
         """See Backend."""
-        return [cast(VadStream, piece.stream).feed(piece.pcm, piece.final) for piece in pieces]
+        return _guarded(lambda: self._vad.hear([(cast(VadStream, p.stream), p.pcm, p.final) for p in pieces]))
 
     def recognise(self, features: Sequence[Any], options: BatchOptions) -> list[Recognised | None]:
         """See Backend."""
@@ -112,15 +111,6 @@ class FunasrModels:
     def _held(self) -> int:
         reserved = device_memory(self._device).reserved_bytes
         return resident_bytes() if reserved is None else reserved
-
-
-def _vad_model(loaded: Loaded, encoder_step: int) -> VadModel:
-    conf = loaded.config.get("model_conf") or {}
-    frontend = FrontendSettings.load(loaded.config.get("frontend_conf") or {}, loaded.directory / "am.mvn")
-    if frontend.lfr_n != 1 or int(conf.get("frame_in_ms", 10)) != 10:
-        raise ModelError("MODEL_FAMILY_REFUSED", "the voice-activity model does not decide every 10 ms", family="vad")
-    silence_ids = tuple(int(number) for number in conf.get("sil_pdf_ids", [0]))
-    return VadModel(loaded.model.encoder, VadSettings.from_config(conf), frontend, silence_ids, encoder_step)
 
 
 def _guarded(work: Callable[[], _T]) -> _T:
