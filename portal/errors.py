@@ -182,6 +182,17 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "HOTWORDS_TOO_MANY": CatalogueEntry(
         _("热词太多（{count} 个，最多 {limit} 个）。"), _("请只留下这次会用到的词。"), 422
     ),
+    "REPLACEMENT_REFUSED": CatalogueEntry(
+        _("“{text}”不能使用。"),
+        _(
+            "请写成“错的写法→对的写法”：两边不同，不含标点，最长 {limit} 个字；错的写法至少 2 个字，按读音找时至少 2 个汉字。"
+        ),
+        422,
+    ),
+    "REPLACEMENT_TAKEN": CatalogueEntry(_("“{wrong}”已经在替换表里。"), _("请修改原来的那一条。"), 409),
+    "REPLACEMENTS_TOO_MANY": CatalogueEntry(
+        _("替换表的条目太多（{count} 条，最多 {limit} 条）。"), _("请先删掉不再需要的。"), 422
+    ),
     "TOO_MANY_LISTS": CatalogueEntry(
         _("个人热词表最多 {limit} 张。"), _("请先删掉一张不用的，或把词加进现有的表。"), 409
     ),

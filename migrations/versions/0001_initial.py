@@ -90,6 +90,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_setup_tokens")),
     )
     op.create_table(
+        "replacement_tables",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("department_id", sa.Uuid(), nullable=True),
+        sa.Column("current_version", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["department_id"],
+            ["departments.id"],
+            name=op.f("fk_replacement_tables_department_id_departments"),
+            ondelete="SET NULL",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_replacement_tables")),
+    )
+    with op.batch_alter_table("replacement_tables", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_replacement_tables_department_id"), ["department_id"], unique=False)
+
+    op.create_table(
         "users",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
@@ -197,6 +213,59 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_recordings_owner_id"), ["owner_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_recordings_sha256"), ["sha256"], unique=False)
 
+    op.create_table(
+        "replacement_pairs",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("table_id", sa.Uuid(), nullable=False),
+        sa.Column("spelling", sa.String(length=128), nullable=False),
+        sa.Column("wrong", sa.String(length=64), nullable=False),
+        sa.Column("right", sa.String(length=64), nullable=False),
+        sa.Column("near", sa.Boolean(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("note", sa.String(length=200), nullable=False),
+        sa.Column("since", sa.Integer(), nullable=False),
+        sa.Column("until", sa.Integer(), nullable=True),
+        sa.Column("created_by", sa.Uuid(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("until IS NULL OR until > since", name=op.f("ck_replacement_pairs_order")),
+        sa.ForeignKeyConstraint(
+            ["created_by"], ["users.id"], name=op.f("fk_replacement_pairs_created_by_users"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["table_id"],
+            ["replacement_tables.id"],
+            name=op.f("fk_replacement_pairs_table_id_replacement_tables"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_replacement_pairs")),
+    )
+    with op.batch_alter_table("replacement_pairs", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_replacement_pairs_table_id"), ["table_id"], unique=False)
+        batch_op.create_index(
+            "uq_replacement_pairs_in_force",
+            ["table_id", "spelling"],
+            unique=True,
+            sqlite_where=sa.text("until IS NULL"),
+            postgresql_where=sa.text("until IS NULL"),
+        )
+
+    op.create_table(
+        "replacement_versions",
+        sa.Column("table_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("author_id", sa.Uuid(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["author_id"], ["users.id"], name=op.f("fk_replacement_versions_author_id_users"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["table_id"],
+            ["replacement_tables.id"],
+            name=op.f("fk_replacement_versions_table_id_replacement_tables"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("table_id", "number", name=op.f("pk_replacement_versions")),
+    )
     op.create_table(
         "user_sessions",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -333,6 +402,7 @@ def upgrade() -> None:
         sa.Column("recording_id", sa.Uuid(), nullable=False),
         sa.Column("sentence_count", sa.Integer(), nullable=False),
         sa.Column("character_count", sa.Integer(), nullable=False),
+        sa.Column("substitution_count", sa.Integer(), nullable=False),
         sa.Column("excerpt", sa.String(length=200), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
@@ -366,6 +436,7 @@ def upgrade() -> None:
         sa.Column("language", sa.String(length=32), nullable=True),
         sa.Column("emotion", sa.String(length=32), nullable=True),
         sa.Column("events", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("substitutions", sa.JSON(none_as_null=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["transcript_id"],
             ["transcripts.id"],
@@ -411,6 +482,16 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_user_sessions_user_id"))
 
     op.drop_table("user_sessions")
+    op.drop_table("replacement_versions")
+    with op.batch_alter_table("replacement_pairs", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_replacement_pairs_in_force",
+            sqlite_where=sa.text("until IS NULL"),
+            postgresql_where=sa.text("until IS NULL"),
+        )
+        batch_op.drop_index(batch_op.f("ix_replacement_pairs_table_id"))
+
+    op.drop_table("replacement_pairs")
     with op.batch_alter_table("recordings", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_recordings_sha256"))
         batch_op.drop_index(batch_op.f("ix_recordings_owner_id"))
@@ -429,6 +510,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_users_department_id"))
 
     op.drop_table("users")
+    with op.batch_alter_table("replacement_tables", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_replacement_tables_department_id"))
+
+    op.drop_table("replacement_tables")
     op.drop_table("setup_tokens")
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.drop_index("ix_outbox_due")

@@ -27,6 +27,7 @@ from portal.errors import PortalError
 from portal.jobs import stopping
 from portal.jobs.lease_keeper import LeaseKeeper, Shown
 from portal.services.audit import load_audit_key
+from portal.services.hotwords import replacements_at
 from portal.services.identity.actor import Actor, system_actor
 from portal.services.recognition import lease
 from portal.services.recordings.file_store import FileStore
@@ -117,13 +118,13 @@ class Shift:
         return True
 
     def _recognise(self, held: lease.Claim, keeper: LeaseKeeper) -> Result:
-        options = transcribe_options(held.options, held.hotwords)
-
         def on_progress(progress: Progress) -> None:
             keeper.show(Shown(progress.done_ms, progress.total_ms, progress.latest_text or None))
 
         with read_only(), self._sessions() as session:
             limits = decode_limits(session, self._settings)
+            table = replacements_at(session, held.options.get("replacements", ()))
+        options = transcribe_options(held.options, held.hotwords, table)
         with self._store.open(held.recording_id) as reader:
             return transcribe(
                 reader.fileno(),

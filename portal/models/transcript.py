@@ -24,6 +24,7 @@ class Transcript(Base):
     recording_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("recordings.id"), index=True)
     sentence_count: Mapped[int] = mapped_column(default=0)
     character_count: Mapped[int] = mapped_column(default=0)
+    substitution_count: Mapped[int] = mapped_column(default=0)
     excerpt: Mapped[str] = mapped_column(sa.String(200), default="")
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
@@ -33,7 +34,8 @@ class TranscriptSentence(Base):
     where the model gives words no times of their own (the sentence's are estimates then).
 
     ``speaker``: the number of a voice from 1. ``language``, ``emotion`` and ``events`` (``[code, …]``) are codes that
-    the recognition model gave.
+    the recognition model gave. ``substitutions``: what the wrong→right table changed, ``[{"begin_ms", "end_ms",
+    "heard", "written", "replacement", "near"}, …]`` as in ``asr.types.Substitution``.
     """
 
     __tablename__ = "sentences"
@@ -53,3 +55,4 @@ class TranscriptSentence(Base):
     language: Mapped[str | None] = mapped_column(sa.String(32))
     emotion: Mapped[str | None] = mapped_column(sa.String(32))
     events: Mapped[list[Any]] = mapped_column(default=list)
+    substitutions: Mapped[list[Any]] = mapped_column(default=list)

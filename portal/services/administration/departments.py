@@ -13,7 +13,7 @@ from portal.errors import NotFound, PortalError
 from portal.models.department import Department
 from portal.models.hotword_list import HotwordList
 from portal.models.user import User
-from portal.services import audit
+from portal.services import audit, hotwords
 from portal.services.administration.office import need
 from portal.services.identity.actor import Actor
 from portal.services.identity.permissions import Permission
@@ -88,7 +88,7 @@ def update_department(
 
 
 def delete_department(session: Session, actor: Actor, department_id: uuid.UUID) -> None:
-    """Remove a department that holds nobody and no list.
+    """Remove a department that holds nobody, no list and no wrong→right pair.
 
     Raises:
         Forbidden, NotFound: the actor is no administrator; there is no such department.
@@ -96,7 +96,7 @@ def delete_department(session: Session, actor: Actor, department_id: uuid.UUID) 
     """
     department = _get(session, actor, department_id)
     row = next(row for row in list_departments(session, actor) if row.id == department.id)
-    if row.people or row.lists:
+    if row.people or row.lists or hotwords.holds_pairs(session, department.id):
         raise PortalError("DEPARTMENT_NOT_EMPTY")
     # deleted lists keep their versions for the transcriptions that used them; they belong to nobody from now on
     session.execute(

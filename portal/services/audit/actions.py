@@ -36,6 +36,7 @@ class Action(enum.StrEnum):
     HOTWORDS_EDIT = "hotwords.edit"
     HOTWORDS_RENAME = "hotwords.rename"
     HOTWORDS_DELETE = "hotwords.delete"
+    REPLACEMENTS_EDIT = "replacements.edit"
     USER_CREATE = "user.create"
     USER_UPDATE = "user.update"
     USER_DISABLE = "user.disable"

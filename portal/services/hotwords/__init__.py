@@ -1,4 +1,4 @@
-"""The hotwords wing: names that recognition would otherwise mishear, kept in lists with versions."""
+"""The hotwords wing: names that recognition would otherwise mishear, in lists, and what it mishears, in tables."""
 
 from portal.services.hotwords.editing import create, delete, rename, roll_back, save
 from portal.services.hotwords.history import VersionChange, versions_of
@@ -11,6 +11,7 @@ from portal.services.hotwords.lists import (
     lists_for,
     snapshot,
 )
+from portal.services.hotwords.replacements import holds_pairs, replacement_snapshot, replacements_at
 
 __all__ = [
     "HotwordListDetail",
@@ -20,9 +21,12 @@ __all__ = [
     "check_words",
     "create",
     "delete",
+    "holds_pairs",
     "list_for",
     "lists_for",
     "rename",
+    "replacement_snapshot",
+    "replacements_at",
     "roll_back",
     "save",
     "snapshot",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import asdict
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -24,6 +25,7 @@ def write_transcript(
         recording_id=recording_id,
         sentence_count=len(result.sentences),
         character_count=sum(len(sentence.text) for sentence in result.sentences),
+        substitution_count=sum(len(sentence.substitutions) for sentence in result.sentences),
         excerpt=_excerpt(result),
     )
     session.add(transcript)
@@ -65,6 +67,7 @@ def _row(transcript_id: uuid.UUID, position: int, sentence: Sentence) -> dict[st
         "language": sentence.language,
         "emotion": sentence.emotion,
         "events": list(sentence.events),
+        "substitutions": [asdict(made) for made in sentence.substitutions],
     }
 
 

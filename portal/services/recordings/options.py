@@ -9,12 +9,16 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy.orm import Session
 
-from portal.asr.types import TranscribeOptions, VadOptions
+from portal.asr.types import Replacement, TranscribeOptions, VadOptions
 from portal.asr.vad_presets import CUSTOM, PRESETS, FilePreset, OutOfLimits, within_limits
 from portal.errors import PortalError
-from portal.services.hotwords.lists import snapshot
+from portal.services.hotwords import replacement_snapshot, snapshot
 from portal.services.identity.actor import Actor
 from portal.settings import Settings
+
+HOTWORD_WEIGHTS = {"normal": 1.0, "careful": 0.7, "slight": 0.4}
+"""How much the model's guess at a hotword counts against what it hears without. 1 is FunASR's own and the most there
+is: the guess then stands alone."""
 
 
 class VadChoice(BaseModel):
@@ -67,6 +71,7 @@ class UploadOptions(BaseModel):
     language: str = Field(default="auto", pattern=r"^[a-z]{2,8}(-[A-Za-z]{2,8})?$")
     speakers: bool = Field(default=False, strict=True)
     speaker_count: int | None = Field(default=None, ge=1, le=20, strict=True)
+    hotword_strength: Literal["normal", "careful", "slight"] = "normal"
     hotword_lists: tuple[uuid.UUID, ...] = Field(default=(), max_length=50)
     hotwords: str = Field(default="", max_length=20_000)
 
@@ -123,6 +128,8 @@ def snapshot_options(session: Session, actor: Actor, options: UploadOptions, set
         "language": options.language,
         "speakers": options.speakers,
         "speaker_count": options.speaker_count if options.speakers else None,
+        "hotword_strength": options.hotword_strength,
+        "replacements": replacement_snapshot(session, actor) if options.result == "text" else [],
         "hotwords": words,
         "hotword_versions": versions,
     }
@@ -133,7 +140,9 @@ def of_the_run(kept: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in kept.items() if name not in ("hotwords", "hotword_versions")}
 
 
-def transcribe_options(kept: Mapping[str, Any], hotwords: tuple[str, ...] = ()) -> TranscribeOptions:
+def transcribe_options(
+    kept: Mapping[str, Any], hotwords: tuple[str, ...] = (), replacements: tuple[Replacement, ...] = ()
+) -> TranscribeOptions:
     """What the pipeline is asked for a transcription's ``options``; what is missing there means its default."""
     cutting = kept.get("vad") or {}
     return TranscribeOptions(
@@ -149,4 +158,6 @@ def transcribe_options(kept: Mapping[str, Any], hotwords: tuple[str, ...] = ()) 
         language=str(kept.get("language") or "auto"),
         speakers=bool(kept.get("speakers", False)),
         speaker_count=kept.get("speaker_count"),
+        hotword_weight=HOTWORD_WEIGHTS.get(kept.get("hotword_strength", ""), 1.0),
+        replacements=replacements,
     )
