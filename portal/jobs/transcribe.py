@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from portal import queues
 from portal.asr.engine.client import EngineClient
+from portal.asr.engine.pool import EnginePool
 from portal.asr.errors import AsrError, Cancelled, EngineBusy, EngineUnavailable
 from portal.asr.peaks import PeakCollector
 from portal.asr.pipeline import Progress, transcribe
@@ -42,7 +43,7 @@ ENGINE_PATIENCE_S = 60.0
 """How long a claimed row waits for an engine that restarts, before it goes back to the queue uncounted."""
 STOP_GRACE_S = 5.0
 """What runs may still finish within this time after the process was told to end."""
-_HOPELESS = frozenset({"HOTWORD_REFUSED"})
+_HOPELESS = frozenset({"HOTWORD_REFUSED", "POISON"})
 """Codes of the engine that the same request would meet again."""
 SHIFT_S = 3600.0
 """After so long the horse makes place for a fresh one."""
@@ -76,6 +77,7 @@ class Shift:
         self._store = FileStore.of(settings)
         self._worker = worker
         self._stop = stop
+        self._engines = EnginePool(settings.engine_addresses)
 
     def work_off(self) -> int:
         """Work until nothing waits, the engine stays away, or the process is told to end; returns how many rows."""
@@ -98,12 +100,12 @@ class Shift:
         actor = system_actor("worker", f"job-{held.token[:12]}")
         with LeaseKeeper(self._sessions, held) as keeper:
             try:
-                self._wait_for_engine(keeper)
+                engine = self._wait_for_engine(keeper)
             except (EngineUnavailable, Cancelled) as error:
                 self._give_back(held, actor, keeper, error.code)
                 return False
             try:
-                result = self._recognise(held, keeper)
+                result = self._recognise(held, keeper, engine)
             except Cancelled:
                 self._give_back(held, actor, keeper, "WORKER_STOPPING")
                 return not self._stop.asked
@@ -111,13 +113,19 @@ class Shift:
                 self._give_back(held, actor, keeper, error.code)
                 self._stop.wait(1.0)
                 return False
+            except EngineUnavailable as error:
+                code = error.code
+                log.warning("transcription %s: the engine %s ended under it", held.transcription_id, engine.address)
+                self._engines.leave_out(engine.address)
+                self._settle(held, lambda session: lease.interrupted(session, actor, held, code))
+                return True
             except Exception as error:
                 self._failed(held, actor, error)
                 return True
             self._settle(held, lambda session: lease.complete(session, actor, held, result))
         return True
 
-    def _recognise(self, held: lease.Claim, keeper: LeaseKeeper) -> Result:
+    def _recognise(self, held: lease.Claim, keeper: LeaseKeeper, engine: EngineClient) -> Result:
         def on_progress(progress: Progress) -> None:
             keeper.show(Shown(progress.done_ms, progress.total_ms, progress.latest_text or None))
 
@@ -129,7 +137,7 @@ class Shift:
             return transcribe(
                 reader.fileno(),
                 options,
-                EngineClient(self._settings.engine_socket),
+                engine,
                 limits=limits,
                 on_progress=on_progress,
                 should_stop=lambda: keeper.must_stop or self._stop.over(STOP_GRACE_S),
@@ -142,14 +150,13 @@ class Shift:
         except (PortalError, OSError) as error:
             log.warning("no waveform for %s: %s", held.recording_id, type(error).__name__)
 
-    def _wait_for_engine(self, keeper: LeaseKeeper) -> None:
-        """Raises EngineUnavailable after ``ENGINE_PATIENCE_S``, Cancelled when the work is for nothing."""
-        client = EngineClient(self._settings.engine_socket, timeout_s=5.0)
+    def _wait_for_engine(self, keeper: LeaseKeeper) -> EngineClient:
+        """The engine to use. Raises EngineUnavailable after ``ENGINE_PATIENCE_S``, Cancelled when the work is for
+        nothing."""
         deadline, pause = time.monotonic() + ENGINE_PATIENCE_S, 0.25
         while True:
             try:
-                if client.status().ready:
-                    return
+                return self._engines.pick()
             except EngineUnavailable:
                 pass
             if keeper.must_stop or self._stop.asked:

@@ -67,18 +67,17 @@ class Workplace:
         self._processes.append(process)
         return process
 
-    def start_engine(self, rtf: float = 0.0, *arguments: str) -> subprocess.Popen[bytes]:
-        """The fake engine, ready. ``rtf``: seconds of work per second of sound."""
-        self.settings.engine_socket.unlink(missing_ok=True)
-        process = self.start(
-            "portal.asr.engine.fake", "--socket", str(self.settings.engine_socket), "--rtf", str(rtf), *arguments
-        )
-        self.until(self._engine_ready, 20)
+    def start_engine(self, rtf: float = 0.0, *arguments: str, number: int = 0) -> subprocess.Popen[bytes]:
+        """The fake engine, ready; ``number`` where there are several. ``rtf``: seconds of work per second of sound."""
+        path = self.settings.local_engine_sockets[number]
+        path.unlink(missing_ok=True)
+        process = self.start("portal.asr.engine.fake", "--socket", str(path), "--rtf", str(rtf), *arguments)
+        self.until(lambda: self._ready(path), 20)
         return process
 
-    def _engine_ready(self) -> bool:
+    def _ready(self, path: Path) -> bool:
         try:
-            return EngineClient(self.settings.engine_socket, timeout_s=2).status().ready
+            return EngineClient(path, timeout_s=2).status().ready
         except AsrError:
             return False
 

@@ -6,6 +6,7 @@ choice is made anew for each recording, from what the engines say of themselves.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -40,7 +41,7 @@ class EnginePool:
         dead_s: float = DEAD_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``addresses``: at least one, in the order in which equals are preferred."""
+        """``addresses``: at least one."""
         if not addresses:
             raise ValueError("a pool needs at least one engine")
         self.addresses = tuple(addresses)
@@ -55,10 +56,13 @@ class EnginePool:
         Raises:
             EngineUnavailable: none is ready.
         """
-        ready = [(load_of(status), place) for place, status in self._statuses() if status.ready]
+        # chance between equals: workers that begin at the same moment must not all take the first
+        ready = [
+            (load_of(status), secrets.randbelow(1 << 30), place) for place, status in self._statuses() if status.ready
+        ]
         if not ready:
             raise EngineUnavailable(detail=f"none of {len(self.addresses)} engines is ready")
-        _, place = min(ready)
+        _, _, place = min(ready)
         return EngineClient(self.addresses[place])
 
     def leave_out(self, address: EngineAddress) -> None:
