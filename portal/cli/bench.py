@@ -19,6 +19,8 @@ from typing import Any
 
 import click
 
+from portal.cli.benchmarks.engine import engine_command
+from portal.cli.benchmarks.handover import handover_command
 from portal.settings import MODELS_DIR, Settings, load_settings
 
 SAMPLE = MODELS_DIR / "sample.wav"
@@ -28,6 +30,10 @@ PAUSE_SECONDS = 3.0
 @click.group("bench")
 def bench_group() -> None:
     """Measure this installation."""
+
+
+bench_group.add_command(engine_command)
+bench_group.add_command(handover_command)
 
 
 def machine() -> dict[str, Any]:

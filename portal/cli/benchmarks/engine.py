@@ -1,0 +1,233 @@
+"""``portal bench engine``: one run of the comparison, round by round."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from portal.cli.benchmarks import comparing, machine, models, report, sets, speech
+from portal.cli.benchmarks.arms import LIKE_FUNASR, Arm, AutoModelArm, CeilingArm, EngineArm, Round, Setup
+from portal.cli.benchmarks.processes import Unavailable
+from portal.cli.benchmarks.servers import FunasrServerArm, WebsocketArm
+from portal.cli.benchmarks.sets import Recording
+
+ARMS = ("automodel", "reference", "exact", "fast", "ceiling", "funasr-server", "websocket")
+"""In the order of a round: what is compared lies close together in time."""
+
+
+@click.command("engine")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--profile", type=click.Choice(["all", "exact", "cpu-exact", "fast"]), default="all", show_default=True)
+@click.option("--weights", default=models.SHIPPED, show_default=True, help="shipped, random-full, or a folder.")
+@click.option("--arms", default="all", show_default=True, help="Some of: " + ", ".join(ARMS))
+@click.option("--rounds", type=click.IntRange(1, 20), default=3, show_default=True, help="Rounds after warming up.")
+@click.option("--threads", type=click.IntRange(0, 256), default=0, help="CPU threads of every arm; 0: all cores.")
+@click.option("--full", is_flag=True, help="The whole protocol: short, ordinary and long recordings (hours).")
+@click.option("--headline", is_flag=True, help="One MP3 of 47 minutes.")
+@click.option("--tiny", is_flag=True, help="Half a minute of sound: proves that everything runs, measures nothing.")
+@click.option("--websocket-server", type=click.Path(path_type=Path, exists=True), help="FunASR's funasr_wss_server.py.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def engine_command(
+    device: str,
+    profile: str,
+    weights: str,
+    arms: str,
+    rounds: int,
+    threads: int,
+    full: bool,
+    headline: bool,
+    tiny: bool,
+    websocket_server: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare the engine with FunASR itself: speed, equality of text and times, memory."""
+    if full + headline + tiny > 1:
+        raise click.UsageError("--full, --headline and --tiny exclude each other")
+    chosen = _chosen(arms, profile)
+    facts = machine.torch_facts()
+    if device == "cuda" and not facts["cuda"]:
+        raise click.ClickException("no CUDA device here")
+    on = "cuda" if device != "cpu" and facts["cuda"] else "cpu"
+    threads = threads or os.cpu_count() or 1
+    size = sets.FULL if full else sets.TINY if tiny else sets.DEFAULT
+    # in /tmp by name: a socket's path has room for 107 bytes
+    with tempfile.TemporaryDirectory(prefix="portal-bench-", dir="/tmp") as folder, ExitStack() as stack:
+        work = Path(folder)
+        setup = Setup(
+            models.resolve(weights, _cache(), work, threads),
+            on,
+            threads,
+            work,
+            clients=16 if on == "cuda" else 4,
+            websocket_server=websocket_server,
+            exact_profile="cpu-exact" if profile == "cpu-exact" else "exact",
+        )
+        (work / "set").mkdir()
+        recordings, notes = sets.make(work / "set", size, on, headline=headline)
+        about = machine.describe(facts, threads)
+        bench = Bench(setup, chosen, recordings)
+        bench.start(stack)
+        bench.run(rounds)
+        figures = {
+            **bench.figures("wall" if on == "cuda" else "cpu"),
+            "set": _set_figures("headline" if headline else size, recordings, notes),
+            "weights": weights,
+            "device": on,
+            **about,
+        }
+    click.echo(json.dumps(figures, ensure_ascii=False) if as_json else "\n".join(report.lines(figures)))
+
+
+def _chosen(arms: str, profile: str) -> list[str]:
+    wanted = list(ARMS) if arms == "all" else [name.strip() for name in arms.split(",")]
+    unknown = [name for name in wanted if name not in ARMS]
+    if unknown:
+        raise click.UsageError(f"no such arm: {', '.join(unknown)}; there are {', '.join(ARMS)}")
+    without = {"all": set(), "fast": {"exact"}}.get(profile, {"fast"})
+    return [name for name in ARMS if name in wanted and name not in without]
+
+
+def _cache() -> Path:
+    from portal.settings import load_settings
+
+    return load_settings().instance / "bench"
+
+
+def _set_figures(size: str, recordings: Sequence[Recording], notes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "name": size,
+        "recordings": len(recordings),
+        "audio_seconds": round(sum(recording.seconds for recording in recordings), 1),
+        "mp3": sum(recording.path.suffix == ".mp3" for recording in recordings),
+        "speech": speech.source(),
+        "notes": list(notes),
+    }
+
+
+class Bench:
+    """The arms of one run and what they measured."""
+
+    def __init__(self, setup: Setup, chosen: Sequence[str], recordings: Sequence[Recording]) -> None:
+        self._setup, self._chosen, self._recordings = setup, list(chosen), list(recordings)
+        self._arms: dict[str, Arm] = {}
+        self._missing: dict[str, str] = {}
+        self._rounds: dict[str, list[Round]] = {}
+        self._reference: list[dict[str, Any]] | None = None
+        self._ours: list[dict[str, Any]] | None = None
+        self._cut_ours: list[dict[str, Any]] | None = None
+        self._alone: list[list[dict[str, Any]]] | None = None
+
+    def start(self, stack: ExitStack) -> None:
+        """Start every arm; one that can't run here is noted with its reason."""
+        for name in self._chosen:
+            if name == "reference":
+                continue
+            arm = self._make(name)
+            try:
+                arm.start(stack)
+            except Unavailable as error:
+                self._missing[name] = str(error)
+            else:
+                self._arms[name] = arm
+        if "reference" in self._chosen and "automodel" not in self._arms:
+            arm = AutoModelArm(self._setup)
+            arm.start(stack)
+            self._arms["reference"] = arm
+
+    def _make(self, name: str) -> Arm:
+        setup = self._setup
+        cuda = setup.device == "cuda"
+        processes = min(8, max(1, (os.cpu_count() or 2) // 2)) if cuda else 1
+        repeat = 4 if cuda else 1
+        match name:
+            case "automodel":
+                return AutoModelArm(setup)
+            case "exact":
+                return EngineArm(setup, name, setup.exact_profile, processes=processes, repeat=repeat)
+            case "fast":
+                return EngineArm(setup, name, "fast", processes=processes, repeat=repeat)
+            case "ceiling":
+                return CeilingArm(setup)
+            case "funasr-server":
+                return FunasrServerArm(setup)
+            case _:
+                return WebsocketArm(setup)
+
+    def run(self, rounds: int) -> None:
+        """Warm every arm up on short recordings, compare texts once, then measure round by round, arm by arm."""
+        by_kind = {r.path.suffix: r for r in sorted(self._recordings, key=lambda r: r.seconds, reverse=True)}
+        for name, arm in list(self._arms.items()):
+            if name != "ceiling":
+                # of each kind of file one: the first MP3 makes some decoders compile themselves for 20 s
+                self._try(name, arm, list(by_kind.values()))
+        self._compare()
+        for _ in range(rounds):
+            for name, arm in list(self._arms.items()):
+                if name != "reference":
+                    self._measure(name, arm)
+
+    def _measure(self, name: str, arm: Arm) -> None:
+        if isinstance(arm, CeilingArm):
+            segments = [s["span"] for result in self._ours or [] for s in result["segments"]]
+            if not segments:
+                self._missing[name] = "needs the exact arm, which finds the speech"
+                del self._arms[name]
+                return
+            arm.lengths = [(end - begin) / 1000 for begin, end in segments]
+        if (one := self._try(name, arm, self._recordings)) is not None:
+            self._rounds.setdefault(name, []).append(one)
+
+    def _try(self, name: str, arm: Arm, recordings: Sequence[Recording]) -> Round | None:
+        """A round; an arm that fails at it is left out from then on, with the reason."""
+        try:
+            return arm.run(recordings)
+        except Unavailable as error:
+            self._missing[name] = str(error)
+            self._rounds.pop(name, None)
+            del self._arms[name]
+            return None
+
+    def _compare(self) -> None:
+        """One untimed pass of the exact arm and of FunASR per segment over the comparable recordings."""
+        ours, stock = self._arms.get("exact"), self._arms.get("automodel") or self._arms.get("reference")
+        if isinstance(ours, EngineArm):
+            self._ours = ours.with_options(self._recordings, LIKE_FUNASR).results
+        if "reference" not in self._chosen or not isinstance(stock, AutoModelArm) or not isinstance(ours, EngineArm):
+            return
+        same = [recording for recording in self._recordings if recording.comparable]
+        if not same:
+            return
+        self._reference = stock.with_batches(same, 1).results
+        self._cut_ours = ours.with_options(same, {}).results
+        self._alone = [self._spans_alone(stock, r, mine) for r, mine in zip(same, self._cut_ours, strict=True)]
+
+    @staticmethod
+    def _spans_alone(stock: AutoModelArm, recording: Recording, mine: dict[str, Any]) -> list[dict[str, Any]]:
+        assert stock.child is not None
+        spans = [segment["span"] for segment in mine["segments"]]
+        found: list[dict[str, Any]] = stock.child.ask("spans", path=str(recording.path), spans=spans)["results"]
+        return found
+
+    def figures(self, basis: str) -> dict[str, Any]:
+        """The report."""
+        arms: dict[str, Any] = {name: {"available": False, "reason": reason} for name, reason in self._missing.items()}
+        arms |= {name: report.arm_figures(self._arms[name], rounds) for name, rounds in self._rounds.items()}
+        files = alone = None
+        if self._ours is not None and self._reference is not None and self._cut_ours is not None:
+            same = [i for i, recording in enumerate(self._recordings) if recording.comparable]
+            names = [self._recordings[i].path.stem for i in same]
+            files = comparing.whole_files(names, [self._ours[i] for i in same], self._reference)
+            alone = comparing.segments(names, self._cut_ours, self._alone or [])
+        return {
+            **report.ratios(self._rounds, basis),
+            **report.likeness_figures(files, alone),
+            "padding_efficiency": report.padding_efficiency(self._rounds),
+            "arms": arms,
+        }
