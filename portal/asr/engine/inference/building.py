@@ -46,4 +46,9 @@ class Family(Protocol):
 
 def open_family(directory: Path, family: str, device: str, limits: FamilyLimits) -> Family:
     """Load the recognition model in ``directory``, of the allow-listed class ``family``. Raises ModelError."""
+    if family == "SenseVoiceSmall":
+        # imported here: what Paraformer does not need costs seconds
+        from portal.asr.engine.inference.families.sense_voice import SenseVoice
+
+        return SenseVoice.open(directory, device)
     return Recogniser(load(directory, device), device)

@@ -15,6 +15,7 @@ import json
 import logging
 import sys
 import types
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -49,8 +50,8 @@ class Loaded:
     directory: Path
 
 
-def import_funasr() -> Any:
-    """Import only the classes of the allow-list and return FunASR's registry.
+def import_funasr(modules: Sequence[str] = _MODULES) -> Any:
+    """Import only the classes of the allow-list, those in ``modules``, and return FunASR's registry.
 
     The package's own ``__init__`` imports every model family it has (seconds, and code that evaluates prompts); a bare
     package object in its place lets the listed modules be imported alone.
@@ -69,7 +70,7 @@ def import_funasr() -> Any:
     logging.getLogger().setLevel(max(logging.getLogger().level, logging.WARNING))
     # it also prints advice on decoders that are never used here
     with contextlib.redirect_stdout(io.StringIO()):
-        for name in _MODULES:
+        for name in modules:
             importlib.import_module(name)
     return importlib.import_module("funasr.register").tables
 
@@ -94,15 +95,26 @@ def load(directory: Path, device: str) -> Loaded:
     # names of files have no place here: ours are fixed
     for name in ("init_param", "tokenizer", "tokenizer_conf", "jieba_usr_dict", "model_path"):
         arguments.pop(name, None)
+    model = build(tables, family, arguments)
+    # heads that only training uses may be absent
+    load_weights(model, directory / "model.pt", optional=("ctc.", "criterion"))
+    return Loaded(ready(model, device), config, tokens, directory)
+
+
+def build(tables: Any, family: str, arguments: Mapping[str, Any]) -> Any:
+    """An object of FunASR's class ``family`` with random weights. Raises ModelError."""
     try:
-        model = tables.model_classes[family](**arguments)
+        return tables.model_classes[family](**arguments)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise ModelError(
             "MODEL_FAMILY_REFUSED", f"{family} can't be built: {type(error).__name__}", family=family
         ) from error
-    _load_weights(model, directory / "model.pt")
+
+
+def ready(model: Any, device: str) -> Any:
+    """The model on its device, for inference only."""
     model.requires_grad_(False)
-    return Loaded(model.to(device).eval(), config, tokens, directory)
+    return model.to(device).eval()
 
 
 def _tokens(directory: Path) -> list[str]:
@@ -115,13 +127,14 @@ def _tokens(directory: Path) -> list[str]:
     return tokens
 
 
-def _load_weights(model: Any, path: Path) -> None:
-    """Copy the checkpoint into ``model``; every weight the model has must be there in its shape."""
+def load_weights(model: Any, path: Path, *, optional: tuple[str, ...] = ()) -> None:
+    """Copy the checkpoint into ``model``; every weight the model has must be there in its shape, but for those whose
+    names begin as in ``optional``. Raises ModelError."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:
         raise ModelError(
-            "MODEL_UNSAFE", f"model.pt can't be loaded as plain tensors: {type(error).__name__}"
+            "MODEL_UNSAFE", f"{path.name} can't be loaded as plain tensors: {type(error).__name__}"
         ) from error
     for wrapper in ("state_dict", "model_state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
@@ -129,10 +142,10 @@ def _load_weights(model: Any, path: Path) -> None:
     state = {name.removeprefix("module."): value for name, value in state.items()}
     own = model.state_dict()
     missing = [name for name, value in own.items() if name not in state or state[name].shape != value.shape]
-    # heads that only training uses may be absent
-    missing = [name for name in missing if not name.startswith(("ctc.", "criterion"))]
+    missing = [name for name in missing if not name.startswith(optional)]
     if missing:
-        raise ModelError("MODEL_ALTERED", f"model.pt lacks {len(missing)} weights, first {missing[0]}", file="model.pt")
+        detail = f"{path.name} lacks {len(missing)} weights, first {missing[0]}"
+        raise ModelError("MODEL_ALTERED", detail, file=path.name)
     with torch.no_grad():
         for name, value in own.items():
             if name in state:

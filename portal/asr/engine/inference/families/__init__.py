@@ -1,0 +1,1 @@
+"""Model families besides Paraformer, each behind ``building.Family``."""
