@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     vad_model: Path = MODELS_DIR / "vad"
     punc_model: Path = MODELS_DIR / "punc"
     engine_device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
+    engine_profile: Literal["exact", "fast", "cpu-exact"] = "exact"
     engine_threads: int = Field(default=0, ge=0, le=256, description="CPU threads of the engine; 0: all cores")
     engine_allowed_uids: Numbers = ()
     engine_idle_unload_minutes: float = Field(default=0.0, ge=0, le=10_080, description="0: the models stay loaded")
@@ -284,6 +285,11 @@ class Settings(BaseSettings):
     def store_dir(self) -> Path:
         """Root of the file store."""
         return self.instance / "recordings"
+
+    @property
+    def graphs_dir(self) -> Path:
+        """Prepared ONNX graphs of the engine; may be deleted at any time."""
+        return self.instance / "graphs"
 
     @property
     def installed_models_file(self) -> Path:

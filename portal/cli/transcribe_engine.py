@@ -73,6 +73,8 @@ def _command(settings: Settings, socket: Path) -> list[str]:
         *("--installed", str(settings.installed_models_file)),
         *("--device", settings.engine_device),
         *("--threads", str(settings.engine_threads)),
+        *("--profile", settings.engine_profile),
+        *("--graphs", str(settings.graphs_dir)),
         *("--allow-uid", str(os.getuid())),
     ]
 

@@ -85,6 +85,8 @@ def engine_plan(settings: Settings, number: int = 0, device: str | None = None) 
         *("--memory-fraction", str(settings.engine_memory_fraction)),
         *("--device", kind),
         *("--threads", str(settings.engine_threads)),
+        *("--profile", settings.engine_profile),
+        *("--graphs", str(settings.graphs_dir)),
         *("--drain-s", "5"),  # the workers have ended before it is asked to
         *("--allow-uid", str(os.getuid()), *(str(uid) for uid in settings.engine_allowed_uids)),
     )

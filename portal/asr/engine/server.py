@@ -71,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _load(options: argparse.Namespace, folder: Path, model: ModelInfo) -> Backend:
     from portal.asr.engine.inference.models import FunasrModels
+    from portal.asr.engine.inference.profiles import ProfileWish
 
     return FunasrModels(
         folder,
@@ -79,6 +80,7 @@ def _load(options: argparse.Namespace, folder: Path, model: ModelInfo) -> Backen
         device=options.device,
         threads=options.threads,
         model=model,
+        wish=ProfileWish(options.profile, options.graphs, options.checked),
         memory_fraction=options.memory_fraction,
     )
 
@@ -99,6 +101,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--punc", type=Path, help="punctuation model; without it texts stay bare")
     parser.add_argument("--device", choices=("auto", "cuda", "mps", "cpu"), default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all cores")
+    parser.add_argument("--profile", choices=("exact", "fast", "cpu-exact"), default="exact", help="arithmetic")
+    parser.add_argument("--graphs", type=Path, help="folder for prepared ONNX graphs; default: one that is thrown away")
+    parser.add_argument(
+        "--unchecked-profile",
+        dest="checked",
+        action="store_false",
+        help="take the profile without comparing it with fp32: only to measure speed with weights that mean nothing",
+    )
     parser.add_argument("--allow-uid", type=int, nargs="*", default=[], help="users that may call, besides the own")
     parser.add_argument("--installed", type=Path, help="registry of confirmed models (installed.json)")
     parser.add_argument("--current", type=Path, help="file that remembers a switch of models over restarts")

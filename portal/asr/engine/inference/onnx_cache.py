@@ -31,7 +31,8 @@ _STALE_S: Final = 86_400.0
 
 
 class GraphCache:
-    """One folder of entries. Without ``root`` graphs are written to a private folder that goes with this object."""
+    """One folder of entries. Without ``root`` graphs are written to a private folder that ``close`` removes: what was
+    opened before stays usable."""
 
     def __init__(self, root: Path | None) -> None:
         self._private = None if root is not None else tempfile.TemporaryDirectory(prefix="portal-graphs-")
@@ -55,6 +56,11 @@ class GraphCache:
         self._make(entry, facts, write)
         self._forget_old(entry)
         return entry
+
+    def close(self) -> None:
+        """Remove a private folder."""
+        if self._private is not None:
+            self._private.cleanup()
 
     def _make(self, entry: Path, facts: Mapping[str, Any], write: Callable[[Path], None]) -> None:
         began = time.monotonic()

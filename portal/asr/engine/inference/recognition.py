@@ -61,7 +61,7 @@ class Recogniser:
     def __init__(self, loaded: Loaded, device: str, stages: Stages | None = None) -> None:
         """``stages``: who computes the costly parts; by default torch."""
         self._model = loaded.model
-        self._stages = stages or torch_stages(loaded.model, device)
+        self.stages = stages or torch_stages(loaded.model, device)
         self._tokens = loaded.tokens
         self._device = device
         self.frontend = FrontendSettings.load(loaded.config.get("frontend_conf") or {}, loaded.directory / "am.mvn")
@@ -111,7 +111,7 @@ class Recogniser:
 
     def _encode(self, features: Sequence[Floats]) -> _Encoded:
         lengths = torch.as_tensor([len(item) for item in features], device=self._device)
-        hidden = self._stages.encoder(features)
+        hidden = self.stages.encoder(features)
         steps = torch.arange(hidden.size(1), device=self._device)
         mask = (steps[None, :] < lengths[:, None]).to(hidden.dtype)
         predictor = self._model.predictor
@@ -145,7 +145,7 @@ class Recogniser:
         for row, weight in enumerate(weights):
             padded[row, : weight.shape[0], : weight.shape[1]] = weight
         acoustic = torch.bmm(torch.from_numpy(padded).to(self._device), encoded.hidden)
-        scores, hidden = self._stages.decoder(encoded.hidden, encoded.lengths, acoustic, counts)
+        scores, hidden = self.stages.decoder(encoded.hidden, encoded.lengths, acoustic, counts)
         scores = torch.log_softmax(scores, dim=-1)
         if hotwords:
             scores = self._with_hotwords(scores, acoustic, hidden, counts, self._embeddings(hotwords))
@@ -233,8 +233,8 @@ class Recogniser:
         if not self.has_word_times:
             alphas = encoded.alphas.float().cpu().numpy()
             return [alphas[row, :length] for row, length in enumerate(lengths.tolist())]
-        assert self._stages.timestamps is not None
-        weights = self._stages.timestamps(encoded.hidden, encoded.lengths)
+        assert self.stages.timestamps is not None
+        weights = self.stages.timestamps(encoded.hidden, encoded.lengths)
         long = lengths * self._model.predictor.upsample_times
         on_host = weights.float().cpu().numpy()
         return [on_host[row, :length] for row, length in enumerate(long.tolist())]
