@@ -209,6 +209,16 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "MODEL_UNKNOWN": CatalogueEntry(_("模型目录没有登记。"), _("请先运行 portal model add 并确认。"), 500),
     "MODEL_FAMILY_REFUSED": CatalogueEntry(_("不支持这一类模型（{family}）。"), _("请使用 Paraformer 系列模型。"), 422),
     "MODEL_UNSAFE": CatalogueEntry(_("模型目录里有会执行代码的内容，已拒绝。"), _("请使用官方原始目录。"), 422),
+    "PROFILE_REFUSED": CatalogueEntry(
+        _("设置的计算方式在样本录音上的结果差得太多，没有启用。"),
+        _("已改用更精确的方式；需要提速的话请换模型或换计算设备。"),
+        500,
+    ),
+    "PROFILE_UNAVAILABLE": CatalogueEntry(
+        _("设置的计算方式在这台设备或这个模型上不能用。"),
+        _("已改用精确方式；请检查 engine_profile 和磁盘空间，详情见引擎日志。"),
+        500,
+    ),
     "DEVICE_UNAVAILABLE": CatalogueEntry(
         _("要求的计算设备不可用。"), _("请检查驱动，或把 engine_device 设为 auto。"), 500
     ),
