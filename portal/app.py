@@ -17,6 +17,7 @@ from portal.http import (
     layout,
     request_ids,
     signed_in,
+    tag_words,
     transactions,
     wording,
 )
@@ -49,6 +50,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     language.init_app(app)
     layout.init_app(app)
     wording.init_app(app)
+    tag_words.init_app(app)
     highlight.init_app(app)
     error_pages.init_app(app)
     transactions.init_app(app)

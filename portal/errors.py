@@ -142,6 +142,17 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "NOT_RECOGNISED": CatalogueEntry(
         _("听到了声音，但没有识别出文字。"), _("可能是音乐、掌声、方言或噪声太大；可以换更清晰的录音再试。"), 422
     ),
+    "HOTWORDS_NOT_USED": CatalogueEntry(
+        _("现在用的模型不能用热词，这次没有用上。"), _("需要热词的话，请管理员换一个支持热词的模型，再转写一次。"), 422
+    ),
+    "LANGUAGE_NOT_OFFERED": CatalogueEntry(
+        _("现在用的模型不能指定这种语言，由它自己判断了。"),
+        _("结果不对的话，请管理员换一个支持的模型，再转写一次。"),
+        422,
+    ),
+    "SPEAKERS_NOT_OFFERED": CatalogueEntry(
+        _("现在没有装分辨说话人的模型，这次没有分开。"), _("需要的话，请管理员装上以后再转写一次。"), 422
+    ),
     "ENGINE_UNAVAILABLE": CatalogueEntry(_("识别引擎正在重启。"), _("任务会自动继续，不用做任何事。"), 503),
     "ENGINE_BUSY": CatalogueEntry(_("识别引擎正忙。"), _("任务会自动继续，不用做任何事。"), 503),
     "ENGINE_FAILED": CatalogueEntry(_("识别时出错。"), _("请点“重试”；若仍不行，把请求编号告诉管理员。"), 500),
@@ -149,6 +160,11 @@ CATALOGUE: dict[str, CatalogueEntry] = {
         _("计算设备的内存不够，这段录音没有识别完。"),
         _("请稍后点“重试”；若仍不行，请管理员清理缓存，或打开 engine_cpu_rescue。"),
         507,
+    ),
+    "TEXT_CUT_OFF": CatalogueEntry(
+        _("模型写到长度上限还没写完，这段录音没有识别完整。"),
+        _("请选更短的断句再试，或换一个模型；常常这样的话请告诉管理员。"),
+        422,
     ),
     "POISON": CatalogueEntry(
         _("这段录音两次让识别引擎意外停止，不再识别它。"),
@@ -200,6 +216,14 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "DEPARTMENT_NAME_TAKEN": CatalogueEntry(_("已经有同名的部门。"), _("请换一个名字。"), 409),
     "DEPARTMENT_NOT_EMPTY": CatalogueEntry(_("部门里还有人或热词表，不能删除。"), _("请先把他们移到别的部门。"), 409),
     # models
+    "ENGINE_IN_USE": CatalogueEntry(_("有录音正在识别，没有卸载。"), _("请选“等它们完成再卸载”，或稍后再试。"), 409),
+    "ENGINE_CHANGING": CatalogueEntry(_("引擎正在加载或卸载模型。"), _("请等这一步结束后再试。"), 409),
+    "ENGINE_NO_ROOM": CatalogueEntry(
+        _("内存不够同时放下两个模型，仍用原来的模型。"), _("请先卸载再加载，或先让别的程序让出内存。"), 507
+    ),
+    "MODEL_CANARY": CatalogueEntry(
+        _("新加载的模型没有认出样本录音，没有启用。"), _("请检查模型文件是否完整、与显卡是否相容。"), 500
+    ),
     "MODEL_MISSING_FILE": CatalogueEntry(
         _("模型目录缺少文件 {file}。"), _("请补齐文件，再运行 portal model verify。"), 500
     ),

@@ -13,7 +13,8 @@ from portal.formats.text import clean
 def to_json(transcription: Transcription) -> str:
     """One object: ``text``, ``audio_seconds``, ``model``, ``sentences`` and besides ``outcome`` and ``warnings``.
 
-    ``confidence``, ``speaker`` and ``channel`` are null where unknown. The text ends with a line feed.
+    ``confidence``, ``speaker``, ``channel``, ``language`` and ``emotion`` are null where unknown, and so are the times
+    of words that the model did not give; then a sentence's own are estimates. The text ends with a line feed.
     """
     content = {
         "text": clean(transcription.text),
@@ -41,15 +42,18 @@ def sentence_object(sentence: Sentence) -> dict[str, Any]:
         "speaker": None if sentence.speaker is None else clean(sentence.speaker),
         "channel": sentence.channel,
         "confidence": _rounded(sentence.confidence),
-        "words": [_word(word) for word in sentence.words],
+        "language": sentence.language,
+        "emotion": sentence.emotion,
+        "events": list(sentence.events),
+        "words": [_word(word, timed=sentence.timed) for word in sentence.words],
     }
 
 
-def _word(word: Word) -> dict[str, Any]:
+def _word(word: Word, *, timed: bool) -> dict[str, Any]:
     return {
         "text": clean(word.text),
-        "begin_ms": word.begin_ms,
-        "end_ms": word.end_ms,
+        "begin_ms": word.begin_ms if timed else None,
+        "end_ms": word.end_ms if timed else None,
         "confidence": _rounded(word.confidence),
     }
 
@@ -61,6 +65,7 @@ def _model(model: ModelInfo) -> dict[str, Any]:
         "digest": model.digest,
         "device": model.device,
         "demo": model.demo,
+        "profile": model.profile or None,
     }
 
 

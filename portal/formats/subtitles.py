@@ -88,6 +88,8 @@ def width(text: str) -> float:
 def _pieces(sentence: Sentence) -> list[_Piece]:
     """The sentence's text cut at its words. An edited text in which the words no longer lie is spread evenly."""
     text = " ".join(clean(sentence.text).split())
+    if not sentence.timed:
+        return _spread(text, sentence)
     cuts: list[int] = []
     position = 0
     for word in sentence.words:

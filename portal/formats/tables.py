@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from portal.asr.types import Sentence
 from portal.formats.text import clean, clock, label_of
 
 _TRIGGERS = tuple("=+-@＝＋－＠")
 _LEADING = ("\t", "\r", "\n", "\0")
-HEADERS = ("开始", "结束", "说话人", "声道", "文字", "置信度")
+HEADERS = ("开始", "结束", "说话人", "声道", "文字", "置信度", "语言", "情绪", "声音")
 
 
 def safe_cell(value: str) -> str:
@@ -30,8 +30,12 @@ def to_csv(
     *,
     headers: Sequence[str] = HEADERS,
     channels: Mapping[int, str] | None = None,
+    tag: Callable[[str, str], str] = lambda kind, code: code,
 ) -> str:
-    """One row a sentence: begin, end, speaker, channel (from 1), text, confidence. Lines end with CR LF."""
+    """One row a sentence: begin, end, speaker, channel (from 1), text, confidence, language, emotion, sounds.
+
+    ``tag`` turns a kind (``language``, ``emotion``, ``event``) and a code into a word. Lines end with CR LF.
+    """
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow([safe_cell(header) for header in headers])
@@ -45,6 +49,9 @@ def to_csv(
                 "" if sentence.channel is None else str(sentence.channel + 1),
                 safe_cell(sentence.text),
                 confidence,
+                safe_cell(tag("language", sentence.language) if sentence.language else ""),
+                safe_cell(tag("emotion", sentence.emotion) if sentence.emotion else ""),
+                safe_cell(" ".join(tag("event", event) for event in sentence.events)),
             ]
         )
     return "\ufeff" + out.getvalue()

@@ -39,6 +39,12 @@ def clock(ms: int | None) -> str:
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
+def exact_clock(ms: int) -> str:
+    """Milliseconds as ``1:58:00.4``: tenths, for lists in which seconds are too coarse."""
+    tenths = ms // 100
+    return f"{clock(tenths // 10 * 1000)}.{tenths % 10}"
+
+
 def size(count: int | None) -> str:
     """Bytes with a unit (1 MB = 1,048,576 bytes, as the file managers of office computers show them)."""
     if count is None:
@@ -69,5 +75,5 @@ def init_app(app: Flask) -> None:
     app.config.setdefault("BABEL_DEFAULT_LOCALE", "zh_CN")
     app.config.setdefault("BABEL_TRANSLATION_DIRECTORIES", "translations")
     babel.init_app(app, locale_selector=select_language)
-    app.jinja_env.filters.update(clock=clock, size=size, local_time=local_time)
+    app.jinja_env.filters.update(clock=clock, exact_clock=exact_clock, size=size, local_time=local_time)
     app.jinja_env.globals.update(html_language=html_language)

@@ -16,6 +16,12 @@ from portal.errors import counted, entry
 from portal.http.error_pages import sentence
 
 _LOW, _HIGH = 0.8, 1.5
+_LOUD = frozenset(
+    {
+        *("TRUNCATED_MEDIA", "CHANNELS_NOT_SPLIT"),
+        *("HOTWORDS_NOT_USED", "LANGUAGE_NOT_OFFERED", "SPEAKERS_NOT_OFFERED"),
+    }
+)
 _ENOUGH_MS = 3_000
 """Wall time after which a running transcription's own speed says something (ms)."""
 
@@ -52,6 +58,11 @@ def problem(code: str | None, params: Mapping[str, Any] | None = None) -> dict[s
     return {"code": name, "message": message, "remedy": remedy}
 
 
+def is_loud(code: str) -> bool:
+    """Whether a warning stands above the text, because the text lacks something; the others stand with the details."""
+    return code in _LOUD
+
+
 def case_number(value: uuid.UUID) -> str:
     """The beginning of an id, short enough to read out on the telephone."""
     text = value.hex[:8].upper()
@@ -72,5 +83,5 @@ def greeting(now: datetime) -> str:
 def init_app(app: Flask) -> None:
     """Attach the globals."""
     app.jinja_env.globals.update(
-        wait_text=wait_text, remaining_text=remaining_text, problem=problem, case_number=case_number
+        wait_text=wait_text, remaining_text=remaining_text, problem=problem, is_loud=is_loud, case_number=case_number
     )

@@ -19,6 +19,7 @@ from portal.models import Role
 from portal.services.administration import effective_recording_max_hours, effective_upload_max_bytes
 from portal.services.identity.permissions import Permission
 from portal.services.recognition import progress
+from portal.services.recognition.capabilities import abilities
 from portal.services.recordings import choices, uploads
 from portal.services.transcripts.search import recent
 from portal.views.upload_options import from_form
@@ -51,6 +52,7 @@ def index() -> Any:
         greeting=greeting(_now()),
         person=person,
         choices=choices.choices_for(db.session(), current_actor(), person),
+        model=abilities(current_settings()),
         limit_bytes=effective_upload_max_bytes(db.session(), current_settings()),
         chunk_bytes=current_settings().upload_chunk_bytes,
         form_bytes=current_settings().upload_chunk_bytes,

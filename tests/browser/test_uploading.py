@@ -103,7 +103,10 @@ def test_an_upload_survives_a_broken_connection_and_carries_its_options(
     attempt = attempt_of(site, talk.name)
     assert attempt is not None
     assert (attempt["state"], attempt["duration_ms"]) == ("queued", 10_000)
-    assert attempt["options"] == {"itn": False, "channels": "mix"}
+    options = attempt["options"]
+    assert isinstance(options, dict)
+    assert (options["itn"], options["channels"], options["result"]) == (False, "mix", "text")
+    assert options["vad"]["preset"] == "general"
     assert attempt["hotwords"] == ["星澜", "灵犀网关", "云枢"]
     assert page.evaluate("localStorage.getItem('portal-uploads')") == "[]"
 
@@ -192,4 +195,4 @@ def test_options_travel_as_the_server_expects(visit: Callable[..., Visit], site:
     chosen = page.evaluate(
         "import('/static/js/upload/options.js').then((m) => JSON.stringify(m.chosen(document.getElementById('new'))))"
     )
-    assert set(json.loads(chosen)) == {"itn", "channels", "hotword_lists", "hotwords"}
+    assert set(json.loads(chosen)) == {"itn", "channels", "result", "vad", "hotword_lists", "hotwords"}

@@ -14,8 +14,20 @@ import webvtt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portal.asr.types import ModelInfo, Sentence, Transcription, Word
-from portal.formats import cues_of, safe_cell, to_csv, to_json, to_srt, to_txt, to_vtt
+from portal.asr.types import ModelInfo, Sentence, SpeechSpan, Transcription, Word
+from portal.formats import (
+    SPAN_HEADERS,
+    cues_of,
+    safe_cell,
+    spans_csv,
+    spans_json,
+    spans_txt,
+    to_csv,
+    to_json,
+    to_srt,
+    to_txt,
+    to_vtt,
+)
 from portal.formats.subtitles import LINE_CHARACTERS, width
 
 SIDES = {0: "坐席", 1: "客户"}
@@ -124,10 +136,46 @@ def test_csv_opens_as_a_table() -> None:
             io.StringIO(to_csv([said('他说"好"，\n对吧。', 1_500, channel=0)], channels=SIDES).removeprefix("\ufeff"))
         )
     )
-    assert rows[0] == ["开始", "结束", "说话人", "声道", "文字", "置信度"]
-    assert rows[1] == ["00:00:01.500", "00:00:02.700", "坐席", "1", '他说"好"，\n对吧。', "0.900"]
+    assert rows[0] == ["开始", "结束", "说话人", "声道", "文字", "置信度", "语言", "情绪", "声音"]
+    assert rows[1] == ["00:00:01.500", "00:00:02.700", "坐席", "1", '他说"好"，\n对吧。', "0.900", "", "", ""]
     assert to_csv([]).encode().startswith(b"\xef\xbb\xbf")
     assert to_csv([]).endswith("\r\n")
+
+
+def tagged() -> Sentence:
+    """What a model with emotions and without word times says of a voice."""
+    words = tuple(Word(ch, 0, 4_000, 0.9) for ch in "好的")
+    return Sentence(
+        "好的。", 0, 4_000, words, speaker="2", language="yue", emotion="happy", events=("bgm", "laughter"), timed=False
+    )
+
+
+def test_tags_and_missing_word_times_are_told_apart() -> None:
+    (made,) = json.loads(
+        to_json(Transcription((tagged(),), 4_000, 4_000, ModelInfo("m", "SenseVoiceSmall", "0" * 64, "cpu"), "text"))
+    )["sentences"]
+    assert (made["speaker"], made["language"], made["emotion"]) == ("2", "yue", "happy")
+    assert made["events"] == ["bgm", "laughter"]
+    assert made["words"][0] == {"text": "好", "begin_ms": None, "end_ms": None, "confidence": 0.9}
+    row = list(csv.reader(io.StringIO(to_csv([tagged()], tag=lambda kind, code: f"{kind}:{code}"))))[1]
+    assert row[6:] == ["language:yue", "emotion:happy", "event:bgm event:laughter"]
+    assert to_srt([tagged()]) == "1\n00:00:00,000 --> 00:00:04,000\n2：好的。\n"
+
+
+def test_spans_as_labels_table_and_json() -> None:
+    spans = [SpeechSpan(500, 1_800, 0), SpeechSpan(3_661_000, 3_661_250, 1)]
+    assert spans_txt(spans, channels={0: "坐席", 1: "=客户"}) == "0.500\t1.800\t1 坐席\n3661.000\t3661.250\t2 =客户\n"
+    assert spans_txt([SpeechSpan(0, 1)]) == "0.000\t0.001\t1\n"
+    rows = list(csv.reader(io.StringIO(spans_csv(spans, channels={1: "=客户"}).removeprefix("\ufeff"))))
+    assert rows == [
+        list(SPAN_HEADERS),
+        ["1", "00:00:00.500", "00:00:01.800", "1.300", "1"],
+        ["2", "01:01:01.000", "01:01:01.250", "0.250", "'=客户"],
+    ]
+    value = json.loads(spans_json(spans, audio_ms=4_000_000, speech_ms=1_550))
+    assert (value["audio_seconds"], value["speech_seconds"], value["share"]) == (4_000.0, 1.55, 0.0004)
+    assert value["spans"][1] == {"begin_ms": 3_661_000, "end_ms": 3_661_250, "channel": 1}
+    assert json.loads(spans_json([], audio_ms=0, speech_ms=0))["share"] == 0.0
 
 
 FORMULAS = [

@@ -26,7 +26,9 @@ class ShownSentence:
     """A sentence as the page shows it.
 
     ``word_places`` holds four numbers for each word: where it begins in the text, its length (characters), and when it
-    begins and ends (ms after the sentence's begin). ``gap`` is the space that goes before it, for Latin script.
+    begins and ends (ms after the sentence's begin); it is empty where the model gave words no times. ``gap`` is the
+    space that goes before it, for Latin script. ``tags`` are pairs of a kind (``language``, ``emotion``, ``event``)
+    and a code; language and emotion stand only where they change.
     """
 
     position: int
@@ -35,24 +37,32 @@ class ShownSentence:
     pieces: tuple[Piece, ...]
     word_places: tuple[int, ...]
     gap: str
+    tags: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """Sentences that belong together: one paragraph of one channel."""
+    """Sentences that belong together: one paragraph of one channel or speaker."""
 
     begin_ms: int
     channel: int | None
     speaker: str | None
     sentences: tuple[ShownSentence, ...]
 
+    @property
+    def colour(self) -> int:
+        """1..4: which of the four dots stands beside the name."""
+        if self.speaker and self.speaker.isascii() and self.speaker.isdigit():
+            return (int(self.speaker) - 1) % 4 + 1
+        return (self.channel or 0) % 4 + 1
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:
     start: int
     length: int
-    begin_ms: int
-    end_ms: int
+    begin_ms: int | None
+    end_ms: int | None
     confidence: float | None
 
 
@@ -62,13 +72,14 @@ def paragraphs(rows: Sequence[TranscriptSentence]) -> list[Paragraph]:
     group: list[ShownSentence] = []
     head: TranscriptSentence | None = None
     before = ""
+    last: TranscriptSentence | None = None
     for row in rows:
         if head is not None and _key(row) != _key(head):
             found.append(Paragraph(head.begin_ms, head.channel, head.speaker, tuple(group)))
             head, group, before = None, [], ""
         head = head or row
-        group.append(_shown(row, before))
-        before = row.text
+        group.append(_shown(row, before, last))
+        before, last = row.text, row
     if head is not None:
         found.append(Paragraph(head.begin_ms, head.channel, head.speaker, tuple(group)))
     return found
@@ -78,13 +89,25 @@ def _key(row: TranscriptSentence) -> tuple[int, int | None, str | None]:
     return row.paragraph, row.channel, row.speaker
 
 
-def _shown(row: TranscriptSentence, before: str) -> ShownSentence:
+def _shown(row: TranscriptSentence, before: str, last: TranscriptSentence | None) -> ShownSentence:
     places = _places(row.text, row.words)
     flat: list[int] = []
     for place in places:
-        flat += (place.start, place.length, place.begin_ms - row.begin_ms, place.end_ms - row.begin_ms)
+        if place.begin_ms is not None and place.end_ms is not None:
+            flat += (place.start, place.length, place.begin_ms - row.begin_ms, place.end_ms - row.begin_ms)
     gap = join(before, row.text)[len(before) : -len(row.text) or None]
-    return ShownSentence(row.position, row.begin_ms, row.end_ms, _pieces(row.text, places), tuple(flat), gap)
+    pieces, tags = _pieces(row.text, places), _tags(row, last)
+    return ShownSentence(row.position, row.begin_ms, row.end_ms, pieces, tuple(flat), gap, tags)
+
+
+def _tags(row: TranscriptSentence, last: TranscriptSentence | None) -> tuple[tuple[str, str], ...]:
+    """What the model said beside the words, as far as it is news. The language of the first sentence is no news."""
+    found: list[tuple[str, str]] = []
+    if row.language and last is not None and last.language != row.language:
+        found.append(("language", row.language))
+    if row.emotion and (last is None or last.emotion != row.emotion or _key(last) != _key(row)):
+        found.append(("emotion", row.emotion))
+    return (*found, *(("event", str(event)) for event in row.events or ()))
 
 
 def _places(text: str, words: Sequence[Sequence[Any]]) -> list[_Place]:
@@ -96,7 +119,7 @@ def _places(text: str, words: Sequence[Sequence[Any]]) -> list[_Place]:
         if start < 0 or not word:
             continue
         at = start + len(word)
-        places.append(_Place(start, len(word), int(begin_ms), int(end_ms), confidence))
+        places.append(_Place(start, len(word), begin_ms, end_ms, confidence))
     return places
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy.orm import Session
 
@@ -37,10 +37,13 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """Names in the reader's language: of the two sides of a telephone recording, and of the columns of a table."""
+    """Names in the reader's language: of the two sides of a telephone recording, of the columns of a table, of voices
+    by their number, and of what a model says beside the words (languages, emotions, sounds; by kind and code)."""
 
     channels: Mapping[int, str]
     headers: Sequence[str]
+    speaker: Callable[[str | None], str] = field(default=lambda speaker: speaker or "")
+    tag: Callable[[str, str], str] = field(default=lambda kind, code: code)
 
 
 def export(
@@ -75,20 +78,38 @@ def export(
 
 def sentence_of(row: TranscriptSentence) -> Sentence:
     """A stored sentence as recognition speaks about it."""
-    words = tuple(Word(str(text), begin, end, confidence) for text, begin, end, confidence in row.words)
-    return Sentence(row.text, row.begin_ms, row.end_ms, words, row.paragraph, row.speaker, row.channel, row.confidence)
+    timed = all(begin is not None for _, begin, _, _ in row.words)
+    words = tuple(
+        Word(str(text), begin if timed else row.begin_ms, end if timed else row.end_ms, confidence)
+        for text, begin, end, confidence in row.words
+    )
+    return Sentence(
+        row.text,
+        row.begin_ms,
+        row.end_ms,
+        words,
+        row.paragraph,
+        row.speaker,
+        row.channel,
+        row.confidence,
+        language=row.language,
+        emotion=row.emotion,
+        events=tuple(str(event) for event in row.events or ()),
+        timed=timed,
+    )
 
 
 def _write(reading: Reading, rows: list[Sentence], file_format: str, wording: Wording) -> str:
+    if file_format == "json":
+        return to_json(_result(reading, rows))
+    rows = [replace(row, speaker=wording.speaker(row.speaker) or None) for row in rows]
     if file_format == "txt":
         return to_txt(rows, channels=wording.channels)
     if file_format == "srt":
         return to_srt(rows, channels=wording.channels)
     if file_format == "vtt":
         return to_vtt(rows, channels=wording.channels)
-    if file_format == "csv":
-        return to_csv(rows, headers=wording.headers, channels=wording.channels)
-    return to_json(_result(reading, rows))
+    return to_csv(rows, headers=wording.headers, channels=wording.channels, tag=wording.tag)
 
 
 def _result(reading: Reading, rows: list[Sentence]) -> Transcription:
@@ -104,6 +125,7 @@ def _result(reading: Reading, rows: list[Sentence]) -> Transcription:
             str(model.get("digest", "")),
             str(model.get("device", "")),
             model.get("demo") is True,
+            str(model.get("profile", "")),
         ),
         outcome="text",
         warnings=tuple(str(code) for code in (attempt.warnings if attempt else ())),

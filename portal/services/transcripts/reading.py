@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal.errors import NotFound
-from portal.models import Recording, Transcript, Transcription, TranscriptSentence
+from portal.models import Recording, State, Transcript, Transcription, TranscriptSentence
 from portal.services import audit
 from portal.services.identity.actor import Actor
 
@@ -24,6 +24,14 @@ class Reading:
     recording: Recording
     transcription: Transcription | None
     transcript: Transcript | None
+
+    @property
+    def spans_only(self) -> bool:
+        """Whether it is finished and only the times of speech were wanted: see ``transcripts.spans``."""
+        attempt = self.transcription
+        if attempt is None or self.transcript is not None:
+            return False
+        return attempt.state == State.DONE.value and (attempt.options or {}).get("result") == "spans"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
+import sqlalchemy as sa
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 
-from portal.models import State, User
+from portal.models import State, Transcription, TranscriptSentence, User
 from tests.support.library import add_recording
 from tests.support.world import World
 from tests.web.staff.conftest import Seed
@@ -107,3 +109,90 @@ def test_strangers_see_nothing(
     assert "绝密" not in answer.text
     missing = client_of(world.person(who)).get(f"/transcripts/{uuid.uuid4()}{path}")
     assert missing.status_code == answer.status_code
+
+
+def only_spans(session: Session, owner: User, count: int = 3) -> uuid.UUID:
+    """A finished recording of which no text was wanted."""
+    recording = add_recording(session, owner, "绝密电话", state=State.QUEUED, audio_ms=2_000 * count)
+    row = session.scalars(sa.select(Transcription).where(Transcription.recording_id == recording.id)).one()
+    row.state, row.options = State.DONE.value, {"itn": True, "channels": "mix", "result": "spans"}
+    row.spans = [[2_000 * i, 2_000 * i + 1_500, None] for i in range(count)]
+    return recording.id
+
+
+def test_spans_have_a_page_of_their_own(world: World, seed: Seed, lin: FlaskClient) -> None:
+    recording = seed(lambda s: only_spans(s, world.lin))
+    page = lin.get(f"/transcripts/{recording}").text
+    assert page.count('class="ui-s ui-span"') == 3
+    assert "75 %" in page
+    assert 'data-text="yes"' in lin.get(f"/transcripts/{recording}/progress").text
+    answer = lin.get(f"/transcripts/{recording}/spans/csv")
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert "attachment" in answer.headers["Content-Disposition"]
+    assert "2,00:00:02.000,00:00:03.500,1.500," in answer.text
+    assert "Content-Disposition" not in lin.get(f"/transcripts/{recording}/spans/txt?copy=1").headers
+    assert lin.get(f"/transcripts/{recording}/spans/exe").status_code == 404
+    assert "只有时段" in lin.get("/").text
+    assert "只有时段" in lin.get("/history").text
+
+
+def test_many_spans_come_in_parts(world: World, seed: Seed, lin: FlaskClient) -> None:
+    recording = seed(lambda s: only_spans(s, world.lin, 700))
+    page = lin.get(f"/transcripts/{recording}").text
+    assert page.count('class="ui-s ui-span"') == 300
+    assert page.count('class="ui-part"') == 2
+    part = lin.get(f"/transcripts/{recording}/spans?first=600").text
+    assert part.count('class="ui-s ui-span"') == 100
+    assert '<ol class="ui-spans" start="601">' in part
+    assert lin.get(f"/transcripts/{recording}/spans?first=x").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["", "/spans?first=0", "/spans/csv"])
+@pytest.mark.parametrize("who", ["wang", "admin", "auditor"])
+def test_strangers_see_no_spans(
+    world: World, seed: Seed, client_of: Callable[[User], FlaskClient], path: str, who: str
+) -> None:
+    recording = seed(lambda s: only_spans(s, world.lin))
+    answer = client_of(world.person(who)).get(f"/transcripts/{recording}{path}")
+    assert answer.status_code == (404 if who == "wang" else 403)
+    assert "绝密" not in answer.text
+
+
+def test_voices_and_tags_are_words(world: World, seed: Seed, lin: FlaskClient) -> None:
+    def fill(session: Session) -> uuid.UUID:
+        recording = add_recording(
+            session, world.lin, texts=["您好。", "请讲。", "哈哈。"], warnings=["LANGUAGE_NOT_OFFERED"]
+        )
+        rows = session.scalars(sa.select(TranscriptSentence).order_by(TranscriptSentence.position)).all()
+        for row, speaker, emotion in zip(rows, ("1", "1", "陈立"), ("neutral", "angry", "angry"), strict=True):
+            row.speaker, row.emotion, row.language = speaker, emotion, "zh"
+            row.words = [[text, None, None, sure] for text, _, _, sure in row.words]
+        rows[2].events, rows[1].language = ["laughter", "speech"], "xx"
+        return recording.id
+
+    recording = seed(fill)
+    page = lin.get(f"/transcripts/{recording}").text
+    assert page.count("</span>说话人 1</span>") == 1
+    assert "</span>陈立</span>" in page
+    assert page.count(">生气</span>") == 2  # again where another person begins
+    assert ">笑声</span>" in page
+    assert ">xx</span>" in page
+    assert "neutral" not in page
+    assert 'data-w=""' in page
+    assert "句子的时间是估计的" in page
+    assert "不能指定这种语言" in page
+    text = lin.get(f"/transcripts/{recording}/export/txt").text
+    assert text == "说话人 1：您好。请讲。\n\n陈立：哈哈。\n"
+    assert "生气,笑声" in lin.get(f"/transcripts/{recording}/export/csv").text
+    assert '"speaker": "1"' in lin.get(f"/transcripts/{recording}/export/json").text
+
+
+def test_the_details_say_how_the_text_was_made(world: World, seed: Seed, lin: FlaskClient) -> None:
+    vad = {"preset": "custom", "max_segment_ms": 12_500, "end_silence_ms": 450, "threshold": 0.35}
+    model = {"name": "会议模型", "family": "SeacoParaformer", "digest": "cd" * 32, "device": "cuda", "profile": "fast"}
+    options = {"itn": True, "channels": "mix", "vad": vad, "language": "yue", "speakers": True, "speaker_count": 3}
+    recording = seed(lambda s: add_recording(s, world.lin, options=options, model=model).id)
+    page = lin.get(f"/transcripts/{recording}").text
+    for said in ("cdcdcdcdcdcd</span>", "快速计算", "自定义", "一段最长 12.5 秒", "停 450 毫秒算一段", "人声阈值 0.35",
+                 "粤语", "分开，共 3 位"):  # fmt: skip
+        assert said in page

@@ -10,7 +10,9 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from portal.db import utcnow
-from portal.models import HotwordList, HotwordListVersion, State, Upload, User
+from portal.models import HotwordList, HotwordListVersion, PolicySetting, State, Upload, User
+from portal.services.recognition.capabilities import Abilities
+from portal.views import workspace
 from tests.support.library import add_recording
 from tests.support.world import World
 from tests.web.staff.conftest import Seed
@@ -119,6 +121,47 @@ def test_the_department_list_is_chosen_and_choices_are_remembered(
     assert chosen(page, lists["公司热词"])
     assert 'value="split" data-label="左右分开" checked' in page
     assert 'name="itn" value="1" checked' not in page
+
+
+def test_a_way_of_cutting_is_remembered_and_what_is_not_sent_stays(
+    world: World, client_of: Callable[[User], FlaskClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    able = Abilities(frozenset({"language_choice", "speakers"}), ("zh", "yue"), known=True)
+    monkeypatch.setattr(workspace, "abilities", lambda settings: able)
+    client = client_of(world.lin)
+    first = {"itn": "1", "channels": "mix", "language": "yue", "speakers": "1", "speaker_count": "4"}
+    assert client.post("/work/options", data=first).status_code == 204
+    own = {"vad_preset": "custom", "vad_max_segment": "12", "vad_end_silence": "450", "vad_threshold": ""}
+    assert client.post("/work/options", data={"itn": "1", "channels": "mix", **own}).status_code == 204
+    page = client.get("/").text
+    assert 'value="yue" data-label="粤语" checked' in page
+    assert 'data-many="{count} 位">4 位</b>' in page
+    assert 'value="custom" data-label="自定义" checked' in page
+    assert 'name="vad_max_segment" value="12"' in page
+    assert 'name="vad_end_silence" value="450"' in page
+    assert 'value="text" data-label="文字" checked' in page
+    for wrong in ({"vad_preset": "live"}, {**own, "vad_max_segment": "61"}, {"language": "../x"}):
+        answer = client.post("/work/options", data={"itn": "1", "channels": "mix", **wrong})
+        assert answer.status_code == 422
+
+
+def test_the_house_decides_how_newcomers_begin(
+    world: World, seed: Seed, client_of: Callable[[User], FlaskClient]
+) -> None:
+    seed(lambda s: s.add(PolicySetting(name="default_vad_preset", version=1, value={"value": "lecture"})))
+    assert 'value="lecture" data-label="讲课" checked' in client_of(world.lin).get("/").text
+
+
+def test_hotwords_that_the_model_cannot_use_say_so(
+    world: World, lists: dict[str, uuid.UUID], client_of: Callable[[User], FlaskClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workspace, "abilities", lambda settings: Abilities(frozenset({"punctuation"}), (), known=True))
+    page = client_of(world.lin).get("/").text
+    assert "现在用的模型不能用热词" in page
+    assert 'id="hotword-choices" disabled' in page
+    assert chosen(page, lists["研发热词"])
+    assert 'data-shows="language"' not in page
+    assert 'name="speakers"' not in page
 
 
 def test_unknown_channels_are_refused(world: World, client_of: Callable[[User], FlaskClient]) -> None:
