@@ -43,7 +43,7 @@ ENGINE_PATIENCE_S = 60.0
 """How long a claimed row waits for an engine that restarts, before it goes back to the queue uncounted."""
 STOP_GRACE_S = 5.0
 """What runs may still finish within this time after the process was told to end."""
-_HOPELESS = frozenset({"HOTWORD_REFUSED", "POISON"})
+_HOPELESS = frozenset({"HOTWORD_REFUSED", "POISON", "TEXT_CUT_OFF"})
 """Codes of the engine that the same request would meet again."""
 SHIFT_S = 3600.0
 """After so long the horse makes place for a fresh one."""

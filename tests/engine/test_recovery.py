@@ -134,6 +134,18 @@ def test_words_that_come_only_in_halves_are_found() -> None:
         assert canary.heard == 0
 
 
+@pytest.mark.parametrize(("seconds", "error"), [(6, None), (10, "TEXT_CUT_OFF")])
+def test_half_a_text_is_no_result(seconds: int, error: str | None) -> None:
+    """A model that writes may reach its limit: halves of up to 3 s come to their end in the fake, longer ones don't."""
+    pcm = (marker("cut") + noise(10, 2))[: seconds * 32_000]
+    with house(Watched()) as home:
+        mate, caller = home.open(noise(10, 1)), home.open(pcm)
+        home.done(mate, caller)
+        assert caller.error == error
+        assert caller.text == ("" if error else expected_text(pcm))
+        assert mate.text == expected_text(noise(10, 1))
+
+
 def test_words_that_come_only_alone_are_found() -> None:
     with house(Watched(script={1: "empty"})) as home:
         caller = home.open(noise(40, 1))

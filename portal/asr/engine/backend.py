@@ -61,6 +61,8 @@ class Recognised:
     language: str | None = None
     emotion: str | None = None
     events: tuple[str, ...] = ()
+    cut_off: bool = False
+    """The model still wrote when it reached its limit: a part of the text is missing."""
 
 
 class Stream(Protocol):

@@ -21,15 +21,16 @@ from typing import Any, Final, cast
 
 from portal.asr.engine.backend import Backend, BatchOptions, Heard, OutOfMemory, Punctuation, Recognised, Speech
 from portal.asr.engine.contract import CacheCleared, Memory, RecordingOptions
+from portal.asr.engine.listening import add_arguments, remote_of
 from portal.asr.engine.scheduler import MAX_QUEUED_S, MAX_RECORDINGS
 from portal.asr.engine.service import Service, ServiceSettings, allowed_uids
 from portal.asr.errors import EngineFailed, ModelError
 from portal.asr.types import ModelInfo, Word
 
 SEGMENT_MS: Final = 10_000
-MODES: Final = ("oom", "oom-long", "oom-always", "abort", "hang", "garbage", "empty", "empty-twice", "nan")
+MODES: Final = ("oom", "oom-long", "oom-always", "abort", "hang", "garbage", "empty", "empty-twice", "cut", "nan")
 """``oom``: no memory the first time; ``oom-long``: none for more than 3 s at once; ``oom-always``: none on the device.
-``empty-twice``: no words unless cut in two."""
+``empty-twice``: no words unless cut in two; ``cut``: the text of more than 3 s does not come to its end."""
 _BYTES: Final = SEGMENT_MS * 32
 _LETTERS: Final = (
     "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分"
@@ -207,6 +208,8 @@ class FakeModels:
         if mode == "empty" or (mode == "empty-twice" and piece.whole):
             return Recognised(())
         words = _words(piece, hotwords, self.info.name)
+        if mode == "cut" and piece.length_ms > _FITS_MS:
+            return Recognised(words[: len(words) // 2], cut_off=True)
         if mode == "garbage":
             return Recognised(tuple(Word("乱", word.begin_ms, word.end_ms, 0.01) for word in words))
         return Recognised(words)
@@ -321,7 +324,7 @@ def _models(text: str) -> dict[str, str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m portal.asr.engine.fake", description="An engine without models.")
-    parser.add_argument("--socket", type=Path, required=True)
+    add_arguments(parser)
     parser.add_argument("--rtf", type=float, default=0.0, help="seconds of work per second of speech")
     parser.add_argument("--script", type=_script, default={}, help="N:MODE,… faults at the N-th batch")
     parser.add_argument("--gpu", action="store_true", help="pretend to be a GPU with figures")
@@ -352,6 +355,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cpu_rescue=options.cpu_rescue,
         max_recordings=options.max_recordings,
         max_queued_s=options.max_queued_s,
+        remote=remote_of(options),
     )
     name = "Fake GPU" if options.gpu else "fake"
 

@@ -4,8 +4,8 @@ itself: the scheduler's lock guards it. Memory is bounded by the caller's window
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from portal.asr.engine.backend import Backend, Punctuation, Recognised, Speech, Stream
@@ -38,6 +38,10 @@ class Segment:
     digest: str = ""
     result: Recognised | None = None
     again: Again = ""
+
+    def run_alone(self, why: Again) -> None:
+        """Once more, in a batch of its own."""
+        self.item, self.again = replace(self.item, alone=True), why
 
 
 @dataclass(slots=True)
@@ -109,6 +113,25 @@ class Recording:
         self.pending_bytes -= size
         self.audio_bytes += size
         return b"".join(parts), self.finished and not self.pending
+
+    def add(self, key: int, speech: Speech, since: float, digest: str, *, alone: bool) -> None:
+        """Speech was found that is to be recognised; keys count up over all recordings."""
+        item = Item(key, self.number, speech.frames, self.live, self.digest, key, alone=alone)
+        self.waiting[key] = Segment(speech, item, since, digest)
+
+    def tell_heard(self, speech: Sequence[Speech], free: int) -> None:
+        """Send the spans that were found, ``free`` bytes of the window for more samples, and what is recognised."""
+        if speech:
+            self.send(Message("spans", {"spans": [[one.begin_ms, one.end_ms] for one in speech]}))
+        if free:
+            self.send(Message("window", {"bytes": free}))
+        self.deliver()
+
+    def pop_answered(self) -> list[tuple[int, Punctuation]]:
+        """Remove and return the questions that are done."""
+        done = [(number, job) for number, job in self.punctuations.items() if job.done]
+        self.punctuations = {number: job for number, job in self.punctuations.items() if not job.done}
+        return done
 
     def deliver(self) -> None:
         """Send, in time order, what is recognised; then the progress, and the end when all is sent."""

@@ -182,6 +182,10 @@ class Recovery:
             self._scheduler.again_alone(recording, key, "error")
         elif result is None:
             self._scheduler.fail(recording, "ENGINE_FAILED", "the result of a segment is not a number")
+        elif result.cut_off and shared:
+            self._scheduler.again_alone(recording, key, "error")
+        elif result.cut_off:
+            self._cut_off(row)
         elif result.words or segment.speech.end_ms - segment.speech.begin_ms <= SPEECH_MS:
             self._figures.rescued += bool(result.words) and segment.again == "empty"
             self._hand_on(row, result)
@@ -190,6 +194,26 @@ class Recovery:
         else:
             self._hand_on(row, self._listened_again(recording, segment, result))
 
+    def _cut_off(self, row: Row) -> None:
+        """A model that writes came to its limit in mid-text: shorter speech may be enough, half a text is not."""
+        recording, _, segment = row
+        result = self._in_halves(recording, segment)
+        if result is None or result.cut_off:
+            self._scheduler.fail(recording, "TEXT_CUT_OFF", "the model's text of a segment was longer than its limit")
+        else:
+            self._hand_on(row, result)
+
+    def _in_halves(self, recording: Recording, segment: Segment) -> Recognised | None:
+        """The result of a segment from its two halves; None when that is not to be had."""
+        try:
+            return self._in_parts(recording.backend, segment, segment.speech, BatchOptions.of(recording.options), 1)
+        except DeviceLost:
+            raise
+        except Exception as error:
+            if not isinstance(error, OutOfMemory):  # too short to be cut, or no memory
+                log("segment_failed", error=type(error).__name__)
+            return None
+
     def _hand_on(self, row: Row, result: Recognised) -> None:
         recording, key, segment = row
         self._journal.survived(segment.digest)
@@ -197,15 +221,7 @@ class Recovery:
 
     def _listened_again(self, recording: Recording, segment: Segment, empty: Recognised) -> Recognised:
         """Speech that gave no words alone: its halves' words, or nothing if the models are proven to be well."""
-        options = BatchOptions.of(recording.options)
-        try:
-            result = self._in_parts(recording.backend, segment, segment.speech, options, 1)
-        except DeviceLost:
-            raise
-        except Exception as error:
-            if not isinstance(error, OutOfMemory):  # too short to be cut, or no memory: as empty as before
-                log("segment_failed", error=type(error).__name__)
-            result = None
+        result = self._in_halves(recording, segment)
         if result is not None and result.words:
             self._figures.rescued += 1
             return result

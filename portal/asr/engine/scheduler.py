@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from portal.asr.engine.backend import Backend, BatchOptions, Punctuation, Recognised
-from portal.asr.engine.batching import Budget, Item
+from portal.asr.engine.batching import Budget
 from portal.asr.engine.contract import RecordingOptions
 from portal.asr.engine.hotword_check import check_hotwords
 from portal.asr.engine.order import Order, Waiting, gathering_s
@@ -241,27 +241,10 @@ class Scheduler:
             for found in speech:
                 recording.speech_ms += found.speech.end_ms - found.speech.begin_ms
                 if not recording.options.vad_only:
-                    self._enqueue(recording, found)
-            recording.heard_all = recording.heard_all or final
-            if speech:
-                spans = [[found.speech.begin_ms, found.speech.end_ms] for found in speech]
-                recording.send(Message("spans", {"spans": spans}))
-            if pcm and not final:
-                recording.send(Message("window", {"bytes": len(pcm)}))
-            recording.deliver()
-
-    def _enqueue(self, recording: Recording, found: Found) -> None:
-        self._keys += 1
-        item = Item(
-            self._keys,
-            recording.number,
-            found.speech.frames,
-            recording.live,
-            recording.digest,
-            self._keys,
-            alone=found.alone,
-        )
-        recording.waiting[self._keys] = Segment(found.speech, item, self._clock(), found.digest)
+                    self._keys += 1
+                    recording.add(self._keys, found.speech, self._clock(), found.digest, alone=found.alone)
+            recording.heard_all |= final
+            recording.tell_heard([found.speech for found in speech], 0 if final else len(pcm))
 
     def wanted(self, recording: Recording, key: int) -> bool:
         """Whether anybody still waits for this segment: its recording may have been cancelled meanwhile."""
@@ -282,8 +265,7 @@ class Scheduler:
         with self._changed:
             segment = recording.waiting.get(key)
             if segment is not None:
-                segment.item = dataclasses.replace(segment.item, alone=True)
-                segment.again = why
+                segment.run_alone(why)
 
     def notice(self, recording: Recording, code: str) -> None:
         """Tell the caller of a recording what had to be done for one of its segments, a catalogue code."""
@@ -294,7 +276,8 @@ class Scheduler:
     def begin_questions(self, recording: Recording, begin: Callable[[list[str]], Punctuation]) -> None:
         """Start the questions for punctuation that have come in."""
         with self._changed:
-            questions = [recording.questions.popleft() for _ in range(len(recording.questions))]
+            questions = list(recording.questions)
+            recording.questions.clear()
         started = {number: begin(words) for number, words in questions}
         with self._changed:
             if recording.number in self._recordings:
@@ -308,10 +291,7 @@ class Scheduler:
     def answered(self, recording: Recording) -> list[tuple[int, Punctuation]]:
         """Remove and return the questions that are done."""
         with self._changed:
-            done = [(number, job) for number, job in recording.punctuations.items() if job.done]
-            for number, _ in done:
-                del recording.punctuations[number]
-            return done
+            return recording.pop_answered()
 
     def _next(self) -> Turn | None:
         self._gather_s = 0.0

@@ -60,5 +60,6 @@ def joined(parts: Sequence[Speech], results: Sequence[Recognised]) -> Recognised
         marks=tuple(marks) if punctuated else None,
         language=next((result.language for result in results if result.language), None),
         emotion=next((result.emotion for result in results if result.emotion), None),
+        cut_off=any(result.cut_off for result in results),
         events=tuple(dict.fromkeys(event for result in results for event in result.events)),
     )
