@@ -10,9 +10,11 @@ from flask import Blueprint
 from portal.http.guards import requires
 from portal.services.identity.permissions import Permission
 from portal.views import hotword_pages as pages
+from portal.views import replacement_pages
 
 bp = Blueprint("hotwords", __name__)
 PLACE = pages.Place("hotwords/index.html", "hotwords.index")
+TABLES = replacement_pages.TablePlace("hotwords/replacements.html", "hotwords.replacements", "hotwords.index")
 
 
 @bp.get("/hotwords")
@@ -62,3 +64,17 @@ def roll_back(list_id: uuid.UUID) -> Any:
 def delete(list_id: uuid.UUID) -> Any:
     """Take a list away."""
     return pages.delete(PLACE, list_id)
+
+
+@bp.get("/hotwords/replacements", endpoint="replacements")
+@requires(Permission.USE_HOTWORDS, reads=True)
+def replacements() -> Any:
+    """What is written instead of what is misheard, in one's department and in the company."""
+    return replacement_pages.page(TABLES)
+
+
+@bp.post("/hotwords/replacements/<uuid:table_id>/try", endpoint="replacements_try")
+@requires(Permission.USE_HOTWORDS, reads=True)
+def try_replacements(table_id: uuid.UUID) -> Any:
+    """What a table does to a text; saves nothing."""
+    return replacement_pages.tried(TABLES, table_id)

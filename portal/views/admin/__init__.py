@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portal.views.admin import departments, engine, hotwords, jobs, overview, people, settings
+from portal.views.admin import departments, engine, hotwords, jobs, overview, people, replacements, settings
 from portal.views.admin.blueprint import bp
 
-__all__ = ["bp", "departments", "engine", "hotwords", "jobs", "overview", "people", "settings"]
+__all__ = ["bp", "departments", "engine", "hotwords", "jobs", "overview", "people", "replacements", "settings"]
