@@ -163,7 +163,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     ),
     "TEXT_CUT_OFF": CatalogueEntry(
         _("模型写到长度上限还没写完，这段录音没有识别完整。"),
-        _("请选更短的断句再试，或换一个模型；常常这样的话请告诉管理员。"),
+        _("请在“场合”里选“电话”（一段最长 20 秒）再试，或换一个模型；常常这样的话请告诉管理员。"),
         422,
     ),
     "POISON": CatalogueEntry(

@@ -22,6 +22,7 @@ from portal.db import create_engine, read_only, session_factory, utcnow
 from portal.jobs import stopping
 from portal.logs import configure_logging
 from portal.models import Recording
+from portal.services.administration import engine, engine_acts
 from portal.services.audit import load_audit_key
 from portal.services.audit.checkpoints import write_checkpoint
 from portal.services.identity import lockout
@@ -59,6 +60,7 @@ class House:
         self._settings = settings
         self._sessions = sessions
         self._store = FileStore.of(settings)
+        self._settled: dict[int, str] = {}
         self._handlers: Mapping[str, tuple[outbox.Handler, ...]] = {ERASE: (self._erase,), lease.FINISHED: ()}
 
     def tasks(self) -> list[Task]:
@@ -68,6 +70,7 @@ class House:
             Task("leases", often, self.take_back_leases),
             Task("rings", often, self.ring_again),
             Task("outbox", often, self.carry_out_effects),
+            Task("engines", often, self.settle_engine_changes),
             Task("uploads", MINUTE_S, self.sweep_uploads),
             Task("witness", MINUTE_S, self.witness_audit),
             Task("sessions", 10 * MINUTE_S, self.prune),
@@ -112,6 +115,18 @@ class House:
             else:
                 with self._sessions.begin() as session:
                     outbox.mark_done(session, message)
+
+    def settle_engine_changes(self) -> None:
+        """The outcome of what engines did by themselves, or later than the person who asked could wait."""
+        for view in engine.look_at_all(self._settings):
+            change = view.status.change if view.status else None
+            if change is None or change.ended is None or time.time() - change.ended < engine_acts.SETTLE_S:
+                continue
+            if change.id == self._settled.get(view.number):
+                continue
+            with self._sessions.begin() as session:
+                engine_acts.settle(session, system_actor("housekeeping", "engines"), change, number=view.number)
+            self._settled[view.number] = change.id
 
     def sweep_uploads(self) -> None:
         """Uploads past their time, and part files that belong to none."""

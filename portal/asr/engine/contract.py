@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from portal.asr.errors import ProtocolError
@@ -97,6 +97,8 @@ class Change:
     after_bytes: int | None = None
     id: str = ""
     ended: float | None = None
+    params: dict[str, str] = field(default_factory=dict)
+    """Fills the places of the code's sentence, such as ``file``; names without folders."""
 
 
 @dataclass(frozen=True, slots=True)

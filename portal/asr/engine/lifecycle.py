@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import Final, Protocol
 
 from portal.asr.engine.backend import Backend, DeviceLost, OutOfMemory
@@ -114,7 +115,7 @@ class Lifecycle:
             if configured.digest == wanted.digest:
                 raise
             self._begin("start", wanted.digest)
-            self._end("failed", _code_of(error), _detail_of(error))
+            self._failed(error)
             return self._ready_made(configured)
 
     def _ready_made(self, wanted: ModelInfo) -> Backend:
@@ -204,10 +205,10 @@ class Lifecycle:
         try:
             work()
         except DeviceLost as error:
-            self._end("failed", "ENGINE_FAILED", _detail_of(error))
+            self._failed(error)
             self._lost("the device no longer answers")
         except Exception as error:
-            self._end("failed", _code_of(error), _detail_of(error))
+            self._failed(error)
 
     def _begin(self, action: str, model: str) -> Change:
         change = Change(action, "loading", model, time.time(), id=uuid.uuid4().hex, before_bytes=self._held())
@@ -219,12 +220,23 @@ class Lifecycle:
         assert self.change is not None
         self.change = dataclasses.replace(self.change, step=step)
 
-    def _end(self, step: str, code: str = "", detail: str = "") -> None:
+    def _end(self, step: str, code: str = "", detail: str = "", params: dict[str, str] | None = None) -> None:
         assert self.change is not None
         self.change = dataclasses.replace(
-            self.change, step=step, code=code, detail=detail[:400], after_bytes=self._held(), ended=time.time()
+            self.change,
+            step=step,
+            code=code,
+            detail=detail[:400],
+            params=params or {},
+            after_bytes=self._held(),
+            ended=time.time(),
         )
         log("change_ended", action=self.change.action, step=step, code=code, detail=detail, change=self.change.id)
+
+    def _failed(self, error: Exception) -> None:
+        params = error.params if isinstance(error, AsrError) else {}
+        named = {name: PurePath(str(value)).name[:80] for name, value in params.items()}
+        self._end("failed", _code_of(error), _detail_of(error), named)
 
     def _replace(self, choose: Callable[[], ModelInfo]) -> None:
         before = self.state
