@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from portal.asr.engine import pulse
 from portal.asr.engine.backend import Backend, DeviceLost, Heard, OutOfMemory, Speech
 from portal.asr.engine.contract import Check
 from portal.asr.engine.crash_journal import CrashJournal, content_digest
@@ -81,6 +82,7 @@ class ModelThread(threading.Thread):
 
     def run(self) -> None:
         """Load, then work until told to stop."""
+        pulse.listen(self._stir)
         try:
             backend = self._build()
             self._refresh(backend)

@@ -51,4 +51,8 @@ def open_family(directory: Path, family: str, device: str, limits: FamilyLimits)
         from portal.asr.engine.inference.families.sense_voice import SenseVoice
 
         return SenseVoice.open(directory, device)
+    if family == "FunASRNano":
+        from portal.asr.engine.inference.families.nano import Nano
+
+        return Nano.open(directory, device, limits)
     return Recogniser(load(directory, device), device)
