@@ -13,38 +13,18 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from portal.asr.asking import ask
 from portal.asr.audio import DecodeLimits, Decoding, PcmBlock, decode
-from portal.asr.engine.contract import RecordingOptions
 from portal.asr.errors import AsrError, Cancelled
+from portal.asr.opening import EngineLike, open_recordings
 from portal.asr.peaks import PeakCollector
 from portal.asr.sentences import paragraphed
-from portal.asr.track import RecordingLike, Track
-from portal.asr.types import ModelInfo, Outcome, Sentence, SpeechSpan, TranscribeOptions, Transcription
+from portal.asr.track import Track
+from portal.asr.types import Outcome, Sentence, SpeechSpan, TranscribeOptions, Transcription
 
 _ASK_SECONDS = 0.25
 _REPORT_SECONDS = 0.5
 _FAREWELL_SECONDS = 5.0
-
-
-class StatusLike(Protocol):
-    """What the pipeline wants to know of the engine."""
-
-    @property
-    def model(self) -> ModelInfo: ...
-    @property
-    def capabilities(self) -> frozenset[str]: ...
-    @property
-    def languages(self) -> tuple[str, ...]: ...
-
-
-class EngineLike(Protocol):
-    """An engine; see ``portal.asr.engine.client.EngineClient``."""
-
-    def open(self, *, options: RecordingOptions) -> RecordingLike: ...
-    def status(self) -> StatusLike: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +131,11 @@ class _Work:
         return self._transcription
 
     def _transcribe(self, stack: ExitStack) -> Transcription:
-        status = self._engine.status()
         decoding = stack.enter_context(decode(self._source, limits=self._limits, channels=self._options.channels))
         self._decoding = decoding
-        asked = ask(self._options, status.capabilities, status.languages, split=decoding.split)
-        for channel in (0, 1) if decoding.split else (None,):
-            recording = self._engine.open(options=asked.recording)
+        asked, recordings = open_recordings(self._engine, self._options, split=decoding.split)
+        for number, recording in enumerate(recordings):
+            channel = number if decoding.split else None
             self._tracks.append(Track(stack.enter_context(recording), channel, asked))
         samples = self._feed(decoding)
         self._collect()
@@ -167,7 +146,7 @@ class _Work:
             sentences,
             samples // 16,
             speech_ms,
-            status.model,
+            recordings[0].model,
             outcome_of(sentences, speech_ms, spans),
             warnings_of((*decoding.warnings, *asked.warnings), self._tracks),
             spans,

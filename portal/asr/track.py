@@ -13,7 +13,7 @@ from portal.asr.segmentation import WordStream
 from portal.asr.sentences import SentenceBuilder, render
 from portal.asr.speakers import label
 from portal.asr.tags import Tags
-from portal.asr.types import Segment, Sentence, Span, SpeechSpan, Word
+from portal.asr.types import ModelInfo, Segment, Sentence, Span, SpeechSpan, Word
 
 _FULL_WIDTH = {",": "，", ".": "。", "?": "？", "!": "！", ";": "；", ":": "："}
 
@@ -28,6 +28,8 @@ class RecordingLike(Protocol):
     speakers: list[tuple[int, int, int]]
     notices: dict[str, int]
 
+    @property
+    def model(self) -> ModelInfo: ...
     def push(self, pcm: bytes) -> None: ...
     def finish(self) -> None: ...
     def results(self) -> Iterator[Segment]: ...

@@ -18,7 +18,7 @@ from portal.http.error_pages import sentence
 _LOW, _HIGH = 0.8, 1.5
 _LOUD = frozenset(
     {
-        *("TRUNCATED_MEDIA", "CHANNELS_NOT_SPLIT"),
+        *("TRUNCATED_MEDIA", "CHANNELS_NOT_SPLIT", "SEGMENT_EMPTY", "OOM_SPLIT"),
         *("HOTWORDS_NOT_USED", "LANGUAGE_NOT_OFFERED", "SPEAKERS_NOT_OFFERED"),
     }
 )
@@ -60,7 +60,7 @@ def problem(code: str | None, params: Mapping[str, Any] | None = None) -> dict[s
 
 def is_loud(code: str) -> bool:
     """Whether a warning stands above the text, because the text lacks something; the others stand with the details."""
-    return code in _LOUD
+    return counted(code)[0] in _LOUD
 
 
 def case_number(value: uuid.UUID) -> str:

@@ -31,6 +31,10 @@ class MemoryRecording:
     _buffer: bytearray = field(default_factory=bytearray)
     _ready: list[Segment] = field(default_factory=list)
 
+    @property
+    def model(self) -> ModelInfo:
+        return self.engine.model
+
     def push(self, pcm: bytes) -> None:
         self.engine.on_push(self)
         self._buffer += pcm
@@ -109,6 +113,7 @@ class MemoryEngine:
     capabilities: frozenset[str] = frozenset({"hotwords", "word_times", "punctuation"})
     languages: tuple[str, ...] = ()
     notices: dict[str, int] = field(default_factory=dict)
+    model: ModelInfo = field(default=ModelInfo("memory", "Fake", "0" * 64, "cpu", True))
     recordings: list[MemoryRecording] = field(default_factory=list)
     punctuated: int = 0
     release: threading.Event = field(default_factory=threading.Event)
@@ -119,5 +124,4 @@ class MemoryEngine:
         return recording
 
     def status(self) -> MemoryStatus:
-        model = ModelInfo("memory", "Fake", "0" * 64, "cpu", True)
-        return MemoryStatus(model, self.capabilities, self.languages)
+        return MemoryStatus(self.model, self.capabilities, self.languages)

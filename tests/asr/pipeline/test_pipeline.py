@@ -16,8 +16,9 @@ import pytest
 from portal.asr.audio import CHANNELS_NOT_SPLIT, TRUNCATED_MEDIA, DecodeLimits
 from portal.asr.engine.client import EngineClient
 from portal.asr.errors import Cancelled, EngineUnavailable, MediaError
+from portal.asr.opening import EngineLike
 from portal.asr.peaks import PeakCollector
-from portal.asr.pipeline import EngineLike, Progress, transcribe
+from portal.asr.pipeline import Progress, transcribe
 from portal.asr.types import ChannelMode, Replacement, TranscribeOptions, Transcription
 from tests.asr.audio import corpus
 from tests.asr.pipeline.engine import TEXT, MemoryEngine, MemoryRecording
