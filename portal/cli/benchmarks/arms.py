@@ -145,7 +145,7 @@ class EngineArm(Arm):
             *(sys.executable, "-m", "portal.asr.engine.server", "--socket", str(self.socket)),
             *("--asr", str(models.asr), "--vad", str(models.vad), "--punc", str(models.punc)),
             *("--installed", str(models.installed), "--device", setup.device, "--threads", str(setup.threads)),
-            *("--profile", self._profile),
+            *("--profile", self._profile, *(("--unchecked-profile",) if models.random else ())),
         ]
         log = setup.log(self.name)
         with log.open("ab") as stream:

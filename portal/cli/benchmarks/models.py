@@ -23,12 +23,14 @@ _RECIPE = "portal.asr.engine.inference.benchmark.weights"
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Directories of the three models and the registry that vouches for them."""
+    """Directories of the three models and the registry that vouches for them. ``random``: what they write means
+    nothing, so a profile can't be proven by it."""
 
     asr: Path
     vad: Path
     punc: Path
     installed: Path
+    random: bool = False
 
 
 def resolve(weights: str, cache: Path, work: Path, threads: int) -> Models:
@@ -50,7 +52,8 @@ def resolve(weights: str, cache: Path, work: Path, threads: int) -> Models:
     else:
         folder = Path(weights).resolve()
     found = {role: _folder(folder, names) for role, names in _NAMES.items()}
-    return Models(found["asr"], found["vad"], found["punc"], _vouch(list(found.values()), work))
+    installed = _vouch(list(found.values()), work)
+    return Models(found["asr"], found["vad"], found["punc"], installed, (folder / "recipe.json").is_file())
 
 
 _NAMES = {"asr": ("asr", "seaco"), "vad": ("vad",), "punc": ("punc",)}
