@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
+
+from portal.cli.transcribe_options import options_of, recognition_options
+from portal.cli.transcribe_output import FORMATS, FORMATS_OF_SPANS, Format, written
 
 if TYPE_CHECKING:
     from portal.asr.engine.client import EngineClient
     from portal.asr.errors import AsrError
     from portal.asr.pipeline import Progress
-    from portal.asr.types import ChannelMode, TranscribeOptions, Transcription
+    from portal.asr.types import TranscribeOptions, Transcription
 
-Format = Literal["txt", "json", "srt", "vtt"]
 Update = Callable[[int], None]
 _HERE = {
     "ENGINE_NOT_STARTED": "识别引擎没有启动成功。请运行 portal doctor 和 portal model verify 查看原因。",
@@ -28,30 +30,22 @@ _HERE = {
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--hotword", "hotwords", multiple=True, help="A word to listen for; may be given several times.")
-@click.option("--format", "form", type=click.Choice(["txt", "json", "srt", "vtt"]), default="txt", show_default=True)
-@click.option("--no-itn", is_flag=True, help="Leave numbers as they were spoken.")
-@click.option("--channels", type=click.Choice(["mix", "split"]), default="mix", show_default=True)
+@recognition_options
+@click.option("--format", "form", type=click.Choice(FORMATS), default="txt", show_default=True)
 @click.option(
     "--output", type=click.Path(path_type=Path, file_okay=False), help="Write one file each into this folder."
 )
-def transcribe_command(
-    files: tuple[Path, ...],
-    hotwords: tuple[str, ...],
-    form: Format,
-    no_itn: bool,
-    channels: ChannelMode,
-    output: Path | None,
-) -> None:
+def transcribe_command(files: tuple[Path, ...], form: Format, output: Path | None, **chosen: Any) -> None:
     """Turn recordings into text."""
     from portal.asr.errors import AsrError
-    from portal.asr.types import TranscribeOptions
     from portal.cli.transcribe_engine import engine_client
     from portal.settings import SettingsError
 
     if len(files) > 1 and output is None and form != "txt":
         raise click.ClickException("Several files in this format need --output DIR.")
-    options = TranscribeOptions(hotwords=_cleaned(hotwords), itn=not no_itn, channels=channels)
+    options = options_of(**chosen)
+    if options.spans_only and form not in FORMATS_OF_SPANS:
+        raise click.ClickException(f"Spans are written as {', '.join(FORMATS_OF_SPANS)}.")
     failed = False
     try:
         with engine_client() as engine:
@@ -74,15 +68,6 @@ def transcribe_command(
         raise click.ClickException(f"{error.strerror or type(error).__name__}: {error.filename or ''}") from None
     if failed:
         sys.exit(1)
-
-
-def _cleaned(raw: Sequence[str]) -> tuple[str, ...]:
-    from portal.asr.hotwords import clean_hotwords
-
-    check = clean_hotwords(raw)
-    for problem in check.problems:
-        click.echo(f"hotword left out ({problem.code.lower()}): {problem.word}", err=True)
-    return check.words
 
 
 def _opened(path: Path) -> BinaryIO | None:
@@ -109,7 +94,7 @@ def _one(
         )  # fmt: skip
     for code in (*result.warnings, *_advice(result)):
         click.echo(f"{_shown(path)}: {advice_of(code)}", err=True)
-    text = _written(result, form)
+    text = written(result, form)
     if output is None:
         click.echo(text, nl=False)
         return
@@ -127,19 +112,7 @@ def _free_name(folder: Path, stem: str, form: Format) -> Path:
 
 
 def _advice(result: Transcription) -> tuple[str, ...]:
-    return () if result.outcome == "text" else (result.outcome.upper(),)
-
-
-def _written(result: Transcription, form: Format) -> str:
-    from portal.formats import to_json, to_srt, to_txt, to_vtt
-
-    split = {s.channel for s in result.sentences} > {0} or None
-    names = {0: "声道 1", 1: "声道 2"} if split else None
-    if form == "json":
-        return to_json(result)
-    if form == "srt":
-        return to_srt(result.sentences, channels=names)
-    return to_vtt(result.sentences, channels=names) if form == "vtt" else to_txt(result.sentences, channels=names)
+    return () if result.outcome in ("text", "spans") else (result.outcome.upper(),)
 
 
 def _shown(path: Path) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from portal.asr.types import ModelInfo, Sentence, Transcription, Word
+from portal.asr.types import ModelInfo, Sentence, Substitution, Transcription, Word
 from portal.formats.text import clean
 
 
@@ -46,6 +46,7 @@ def sentence_object(sentence: Sentence) -> dict[str, Any]:
         "emotion": sentence.emotion,
         "events": list(sentence.events),
         "words": [_word(word, timed=sentence.timed) for word in sentence.words],
+        "substitutions": [_substitution(made, timed=sentence.timed) for made in sentence.substitutions],
     }
 
 
@@ -55,6 +56,18 @@ def _word(word: Word, *, timed: bool) -> dict[str, Any]:
         "begin_ms": word.begin_ms if timed else None,
         "end_ms": word.end_ms if timed else None,
         "confidence": _rounded(word.confidence),
+    }
+
+
+def _substitution(made: Substitution, *, timed: bool) -> dict[str, Any]:
+    """What the wrong→right table changed: ``word`` is the place of the first written word in ``words``."""
+    return {
+        "heard": clean(made.heard),
+        "written": clean(made.written),
+        "by_sound": made.near,
+        "word": made.word,
+        "begin_ms": made.begin_ms if timed else None,
+        "end_ms": made.end_ms if timed else None,
     }
 
 

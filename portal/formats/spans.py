@@ -5,13 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from portal.asr.types import SpeechSpan
 from portal.formats.tables import safe_cell
 from portal.formats.text import clock
 
 SPAN_HEADERS = ("序号", "开始", "结束", "秒", "声道")
+
+
+def covered_ms(spans: Iterable[SpeechSpan]) -> int:
+    """Milliseconds in which at least one span speaks."""
+    total = reached = 0
+    for span in sorted(spans, key=lambda span: span.begin_ms):
+        total += max(0, span.end_ms - max(span.begin_ms, reached))
+        reached = max(reached, span.end_ms)
+    return total
 
 
 def spans_txt(spans: Sequence[SpeechSpan], *, channels: Mapping[int, str] | None = None) -> str:

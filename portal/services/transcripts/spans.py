@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
 from portal.asr.types import SpeechSpan
 from portal.errors import NotFound
-from portal.formats.spans import spans_csv, spans_json, spans_txt
+from portal.formats.spans import covered_ms, spans_csv, spans_json, spans_txt
 from portal.models import State, Transcription
 from portal.services import audit
 from portal.services.identity.actor import Actor
@@ -57,15 +57,6 @@ def map_of(row: Transcription) -> SpeechMap:
         raise NotFound
     spans = tuple(SpeechSpan(begin, end, channel) for begin, end, channel in row.spans)
     return SpeechMap(spans, row.audio_ms or 0, covered_ms(spans))
-
-
-def covered_ms(spans: Iterable[SpeechSpan]) -> int:
-    """Milliseconds in which at least one span speaks."""
-    total = reached = 0
-    for span in sorted(spans, key=lambda span: span.begin_ms):
-        total += max(0, span.end_ms - max(span.begin_ms, reached))
-        reached = max(reached, span.end_ms)
-    return total
 
 
 def timeline(spans: Sequence[SpeechSpan], audio_ms: int, columns: int = COLUMNS) -> list[tuple[int, int]]:

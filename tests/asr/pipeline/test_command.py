@@ -115,6 +115,43 @@ def test_hotwords_are_cleaned_and_the_rest_named(engine: EngineClient, recording
     assert "达摩院" not in result.stderr
 
 
+def test_spans_and_ways_of_cutting(engine: EngineClient, recording: Path) -> None:
+    labels = call(recording, "--spans", "--vad-preset", "lecture")
+    assert labels.exit_code == 0, labels.stderr
+    assert labels.stdout.splitlines()[0].split("\t")[::2] == ["0.000", "1"]
+    value = json.loads(call(recording, "--spans", "--format", "json", "--max-segment", "10").stdout)
+    assert (value["audio_seconds"], value["speech_seconds"], value["share"]) == (12.0, 12.0, 1.0)
+    assert call(recording, "--spans", "--format", "csv").stdout.startswith("\ufeff序号,开始")
+    refused = call(recording, "--spans", "--format", "srt")
+    assert refused.exit_code == 1
+    assert "txt, json, csv" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--max-segment", "4"), ("--max-segment", "61"), ("--max-segment", "nan"), ("--end-silence", "100"),
+        ("--end-silence", "soon"), ("--threshold", "0.95"), ("--threshold", "nan"), ("--speaker-count", "21"),
+    ],
+)  # fmt: skip
+def test_numbers_beyond_their_limits_are_refused(recording: Path, option: str, value: str) -> None:
+    result = call(recording, option, value)
+    assert result.exit_code == 2
+    assert option in result.stderr
+
+
+def test_what_the_model_cannot_do_is_said_and_the_rest_done(engine: EngineClient, recording: Path) -> None:
+    result = call(recording, "--language", "yue", "--speaker-count", "2", "--end-silence", "dynamic", "--no-word-times",
+                  "--format", "json")  # fmt: skip
+    assert result.exit_code == 0
+    assert "LANGUAGE_NOT_OFFERED" in result.stderr
+    assert "SPEAKERS_NOT_OFFERED" in result.stderr
+    value = json.loads(result.stdout)
+    assert value["warnings"] == ["LANGUAGE_NOT_OFFERED", "SPEAKERS_NOT_OFFERED"]
+    assert value["sentences"][0]["words"][0]["begin_ms"] is None
+    assert call(recording, "--format", "csv").stdout.splitlines()[1].startswith("00:00:00.000,")
+
+
 def test_without_models_the_private_engine_says_what_to_do(
     recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

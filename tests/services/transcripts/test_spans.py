@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 
 from portal.asr.types import SpeechSpan
 from portal.errors import NotFound, PortalError
+from portal.formats import covered_ms
 from portal.models import AuditEvent, Recording, State, Transcription
 from portal.services.transcripts.exports import Wording, export
 from portal.services.transcripts.reading import get_for
-from portal.services.transcripts.spans import MIME_TYPES, covered_ms, export_spans, spans_for, timeline
+from portal.services.transcripts.spans import MIME_TYPES, export_spans, spans_for, timeline
 from tests.support.library import add_recording
 from tests.support.world import World, actor
 
