@@ -153,7 +153,7 @@ def test_long_speech_is_cut_at_thirty_seconds(real: Running, utterances: list[np
 
 def test_status_says_what_serves(real: Running) -> None:
     status = real.client.status()
-    assert status.capabilities == {"hotwords", "word_times", "punctuation"}
+    assert status.capabilities == {"hotwords", "hotword_weight", "word_times", "punctuation"}
     assert status.model.family == "SeacoParaformer"
     assert (status.device, status.banner) in {("cpu", "CPU_FALLBACK"), ("cuda", None), ("mps", None)}
     assert status.batches > 0

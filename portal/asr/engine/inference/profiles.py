@@ -125,7 +125,10 @@ def _on_onnx(loaded: Loaded, digest: str, wish: ProfileWish, profile: Profile) -
     def settle() -> None:
         # torch's copy of what the graphs now hold is half of the memory
         loaded.model.encoder.to("meta")
-        loaded.model.decoder.to("meta")
+        for name, part in loaded.model.decoder.named_children():
+            # hotwords are embedded by the decoder's own table
+            if name != "embed":
+                part.to("meta")
 
     return _Candidate(profile, EXACT if profile == "cpu-exact" else FAST, build, settle)
 
