@@ -12,6 +12,7 @@ VERBS = {
     "transcribe": ("portal.cli.transcribe", "transcribe_command", "Turn recordings into text."),
     "user": ("portal.cli.user", "user_group", "Create accounts, renew the set-up token."),
     "model": ("portal.cli.model", "model_group", "List, add and verify model directories."),
+    "engine": ("portal.cli.engine", "engine_group", "See the engine, unload, reload or switch its model."),
     "audit": ("portal.cli.audit", "audit_group", "Verify and export the access log."),
     "db": ("portal.cli.database", "database_group", "Upgrade the database."),
     "bench": ("portal.cli.bench", "bench_group", "Measure this installation."),

@@ -90,13 +90,20 @@ def _record(settings: Settings, registry: Registry, folder: Path, manifest: Mani
     try:
         with session_factory(engine).begin() as session:
             detail = {"family": manifest.family, "bytes": manifest.size, "files": len(manifest.files)}
-            record(session, _actor(), Action.MODEL_ADD, object_kind="model", object_id=manifest.digest, detail=detail)
+            record(
+                session,
+                terminal_actor(),
+                Action.MODEL_ADD,
+                object_kind="model",
+                object_id=manifest.digest,
+                detail=detail,
+            )
             registry.record(folder, manifest, datetime.now(UTC).isoformat(timespec="seconds"))
     finally:
         engine.dispose()
 
 
-def _actor() -> Actor:
+def terminal_actor() -> Actor:
     """The person at the terminal, by the name the operating system gives."""
     try:
         login = getpass.getuser()

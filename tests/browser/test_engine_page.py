@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +15,8 @@ from portal.asr.engine.client import EngineClient
 from portal.asr.engine.contract import RecordingOptions
 from portal.asr.engine.manifest import Registry, inspect
 from portal.asr.engine.releases import SHIPPED
-from portal.asr.errors import AsrError
 from tests.browser.conftest import Site, Visit, axe, photograph, sideways
+from tests.support.fake_engine import fake_engine
 
 DRESSES: dict[str, dict[str, Any]] = {
     "1440-light": {"width": 1440, "height": 1400},
@@ -47,31 +44,11 @@ def shelf(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
     return found
 
 
-def socket_of(site: Site) -> Path:
-    return Path(site.app.config["PORTAL_SETTINGS"].engine_socket)
-
-
 @contextmanager
 def engine(site: Site, shelf: dict[str, str], *options: str) -> Iterator[EngineClient]:
     """The fake engine, which knows the registered models by their digests."""
-    socket = socket_of(site)
-    socket.parent.mkdir(parents=True, exist_ok=True)
-    models = ",".join(f"{name}={digest}" for name, digest in shelf.items())
-    command = [sys.executable, "-m", "portal.asr.engine.fake", "--socket", str(socket), "--models", models, *options]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        client = EngineClient(socket)
-        until = time.monotonic() + 30
-        while time.monotonic() < until:
-            try:
-                if client.status().ready:
-                    break
-            except AsrError:
-                time.sleep(0.05)
+    with fake_engine(site.app.config["PORTAL_SETTINGS"], *options, models=shelf) as client:
         yield client
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def main_text(page: Page) -> str:
