@@ -98,6 +98,19 @@ def test_an_incomplete_file_says_so(world: World, seed: Seed, lin: FlaskClient) 
     assert "文件不完整，只转写了能读出的部分。" in lin.get(f"/transcripts/{recording}").text
 
 
+def test_what_the_engine_had_to_do_is_told_with_its_count(world: World, seed: Seed, lin: FlaskClient) -> None:
+    told = ["OOM_SPLIT:3", "OOM_CPU:1", "SEGMENT_EMPTY:12"]
+    recording = seed(lambda s: add_recording(s, world.lin, warnings=told).id)
+    page = lin.get(f"/transcripts/{recording}").text
+    assert "显存不足，有 3 个片段切开后才识别。" in page
+    assert "显存不足，有 1 个片段改用 CPU 识别。" in page
+    assert "有 12 处听到声音，但没有识别出文字。" in page
+    assert "SEGMENT_EMPTY" not in page
+    home = lin.get("/").text
+    assert "有提示" in home
+    assert "不完整" not in home
+
+
 @pytest.mark.parametrize("path", ["", "/progress", "/sentences?first=0", "/export/txt"])
 @pytest.mark.parametrize("who", ["wang", "zhao", "admin", "auditor"])
 def test_strangers_see_nothing(
