@@ -84,7 +84,7 @@ class Replacer:
             written = _written(heard, match.pair.right)
             out_words += [*words[done : match.begin], *written]
             out_marks += [*marks[done : match.begin], *[""] * (len(written) - 1), marks[match.end - 1]]
-            made.append(_record(heard, match))
+            made.append(_record(heard, match, len(out_words) - len(written)))
             done = match.end
         return (*out_words, *words[done:]), (*out_marks, *marks[done:]), tuple(made)
 
@@ -198,7 +198,7 @@ def _written(heard: Sequence[Word], right: str) -> list[Word]:
     return [Word(new, edges[i], edges[i + 1], confidence) for i, new in enumerate(right)]
 
 
-def _record(heard: Sequence[Word], match: Match) -> Substitution:
+def _record(heard: Sequence[Word], match: Match, word: int) -> Substitution:
     text = spelled([word.text for word in heard])
     end = max(word.end_ms for word in heard)
-    return Substitution(heard[0].begin_ms, end, text, match.pair.right, match.pair.id, match.near)
+    return Substitution(heard[0].begin_ms, end, text, match.pair.right, match.pair.id, word, match.near)

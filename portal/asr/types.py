@@ -92,13 +92,15 @@ class Replacement:
 @dataclass(frozen=True, slots=True)
 class Substitution:
     """One place where the table spoke: ``heard`` was recognised from ``begin_ms`` to ``end_ms``, ``written`` stands
-    there now; ``replacement`` is the id of the pair, ``near`` whether it matched by sound alone."""
+    there now, from the sentence's word number ``word`` on; ``replacement`` is the id of the pair, ``near`` whether it
+    matched by sound alone."""
 
     begin_ms: int
     end_ms: int
     heard: str
     written: str
     replacement: str
+    word: int
     near: bool = False
 
 

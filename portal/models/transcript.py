@@ -35,7 +35,7 @@ class TranscriptSentence(Base):
 
     ``speaker``: the number of a voice from 1. ``language``, ``emotion`` and ``events`` (``[code, …]``) are codes that
     the recognition model gave. ``substitutions``: what the wrong→right table changed, ``[{"begin_ms", "end_ms",
-    "heard", "written", "replacement", "near"}, …]`` as in ``asr.types.Substitution``.
+    "heard", "written", "replacement", "word", "near"}, …]`` as in ``asr.types.Substitution``.
     """
 
     __tablename__ = "sentences"

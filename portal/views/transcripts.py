@@ -42,6 +42,7 @@ def show(recording_id: uuid.UUID) -> str:
         reading=found,
         paragraphs=shown,
         timed=any(sentence.word_places for paragraph in shown for sentence in paragraph.sentences),
+        changes=reading.changes_by_table(session, found.transcript),
         parts=reading.later_parts(session, found.transcript),
         channels=_channels(),
     )

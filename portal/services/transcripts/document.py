@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,11 @@ UNSURE_BELOW = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A run of text; ``unsure`` where the model doubts it."""
+    """A run of text; ``unsure`` where the model doubts it; ``heard``: what stood there before the wrong→right table."""
 
     text: str
     unsure: bool
+    heard: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,12 @@ class _Place:
     begin_ms: int | None
     end_ms: int | None
     confidence: float | None
+    word: int
+    """Which word of the sentence it is."""
+
+    @property
+    def unsure(self) -> bool:
+        return self.confidence is not None and self.confidence < UNSURE_BELOW
 
 
 def paragraphs(rows: Sequence[TranscriptSentence]) -> list[Paragraph]:
@@ -96,7 +103,7 @@ def _shown(row: TranscriptSentence, before: str, last: TranscriptSentence | None
         if place.begin_ms is not None and place.end_ms is not None:
             flat += (place.start, place.length, place.begin_ms - row.begin_ms, place.end_ms - row.begin_ms)
     gap = join(before, row.text)[len(before) : -len(row.text) or None]
-    pieces, tags = _pieces(row.text, places), _tags(row, last)
+    pieces, tags = _pieces(row.text, places, row.substitutions or ()), _tags(row, last)
     return ShownSentence(row.position, row.begin_ms, row.end_ms, pieces, tuple(flat), gap, tags)
 
 
@@ -114,28 +121,44 @@ def _places(text: str, words: Sequence[Sequence[Any]]) -> list[_Place]:
     # the text is the words with punctuation between them; a word that isn't there (an older format) is passed over
     places: list[_Place] = []
     at = 0
-    for word, begin_ms, end_ms, confidence in words:
+    for number, (word, begin_ms, end_ms, confidence) in enumerate(words):
         start = text.find(str(word), at)
         if start < 0 or not word:
             continue
         at = start + len(word)
-        places.append(_Place(start, len(word), begin_ms, end_ms, confidence))
+        places.append(_Place(start, len(word), begin_ms, end_ms, confidence, number))
     return places
 
 
-def _pieces(text: str, places: Sequence[_Place]) -> tuple[Piece, ...]:
+def _pieces(text: str, places: Sequence[_Place], substitutions: Sequence[Mapping[str, Any]]) -> tuple[Piece, ...]:
     pieces: list[Piece] = []
     at = 0
-    for place in places:
-        if place.confidence is None or place.confidence >= UNSURE_BELOW:
+    for start, marked in _marked(text, places, substitutions):
+        if start < at:
             continue
-        if place.start == at and pieces and pieces[-1].unsure:  # neighbours share one mark
-            pieces[-1] = Piece(pieces[-1].text + text[at : at + place.length], unsure=True)
+        last = pieces[-1] if pieces else None
+        if last and start == at and last.unsure and marked.unsure and last.heard is marked.heard is None:
+            pieces[-1] = Piece(last.text + marked.text, unsure=True)  # neighbours share one mark
         else:
-            if place.start > at:
-                pieces.append(Piece(text[at : place.start], unsure=False))
-            pieces.append(Piece(text[place.start : place.start + place.length], unsure=True))
-        at = place.start + place.length
+            if start > at:
+                pieces.append(Piece(text[at:start], unsure=False))
+            pieces.append(marked)
+        at = start + len(marked.text)
     if at < len(text):
         pieces.append(Piece(text[at:], unsure=False))
     return tuple(pieces)
+
+
+def _marked(
+    text: str, places: Sequence[_Place], substitutions: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[int, Piece]]:
+    """What carries a mark, in order, and where it begins. A replaced run comes before the doubted words in it."""
+    replaced = {int(made["word"]): made for made in substitutions}
+    for place in places:
+        made = replaced.get(place.word)
+        if made is not None and text.startswith(str(made["written"]), place.start):
+            end = place.start + len(made["written"])
+            unsure = any(word.unsure for word in places if place.start <= word.start < end)
+            yield place.start, Piece(text[place.start : end], unsure, str(made["heard"]))
+        elif place.unsure:
+            yield place.start, Piece(text[place.start : place.start + place.length], unsure=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy.orm import Session
 
-from portal.asr.types import ModelInfo, Sentence, Transcription, Word
+from portal.asr.types import ModelInfo, Sentence, Substitution, Transcription, Word
 from portal.errors import NotFound, PortalError
 from portal.formats import to_csv, to_json, to_srt, to_txt, to_vtt
 from portal.models import TranscriptSentence
@@ -95,6 +95,7 @@ def sentence_of(row: TranscriptSentence) -> Sentence:
         language=row.language,
         emotion=row.emotion,
         events=tuple(str(event) for event in row.events or ()),
+        substitutions=tuple(Substitution(**made) for made in row.substitutions or ()),
         timed=timed,
     )
 

@@ -13,6 +13,7 @@ from portal.models import Recording, State, Transcript, Transcription, Transcrip
 from portal.services import audit
 from portal.services.identity.actor import Actor
 
+CHANGES_SHOWN = 100
 SENTENCES_PER_PART = 300
 """Sentences in one part of the page: a long transcript is drawn part by part as the reader gets there."""
 
@@ -32,6 +33,16 @@ class Reading:
         if attempt is None or self.transcript is not None:
             return False
         return attempt.state == State.DONE.value and (attempt.options or {}).get("result") == "spans"
+
+
+@dataclass(frozen=True, slots=True)
+class TableChange:
+    """``heard`` was written as ``written`` in ``count`` places, the first in the sentence at ``begin_ms``."""
+
+    heard: str
+    written: str
+    count: int
+    begin_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +126,29 @@ def all_sentences(session: Session, transcript: Transcript) -> list[TranscriptSe
         .order_by(TranscriptSentence.position)
     )
     return list(session.scalars(query))
+
+
+def changes_by_table(session: Session, transcript: Transcript) -> list[TableChange]:
+    """What the wrong→right table changed in a transcript, the most frequent first; at most ``CHANGES_SHOWN``."""
+    if not transcript.substitution_count:
+        return []
+    rows = session.execute(
+        sa.select(TranscriptSentence.begin_ms, TranscriptSentence.substitutions)
+        .where(
+            TranscriptSentence.transcript_id == transcript.id,
+            sa.func.json_array_length(TranscriptSentence.substitutions) > 0,
+        )
+        .order_by(TranscriptSentence.position)
+    )
+    found: dict[tuple[str, str], TableChange] = {}
+    for begin_ms, substitutions in rows:
+        for made in substitutions:
+            key = (str(made["heard"]), str(made["written"]))
+            before = found.get(key)
+            found[key] = (
+                TableChange(*key, before.count + 1, before.begin_ms) if before else TableChange(*key, 1, begin_ms)
+            )
+    return sorted(found.values(), key=lambda change: -change.count)[:CHANGES_SHOWN]
 
 
 def later_parts(session: Session, transcript: Transcript) -> list[Part]:

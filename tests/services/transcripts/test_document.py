@@ -53,3 +53,30 @@ def test_latin_sentences_keep_their_space() -> None:
 
 def test_nothing_makes_nothing() -> None:
     assert paragraphs([]) == []
+
+
+def made(word: int, heard: str, written: str) -> dict[str, Any]:
+    """A substitution as it is stored."""
+    return {
+        "begin_ms": 0,
+        "end_ms": 1,
+        "heard": heard,
+        "written": written,
+        "replacement": "7",
+        "word": word,
+        "near": False,
+    }
+
+
+def test_what_the_table_wrote_is_marked_where_it_stands_and_only_there() -> None:
+    words = [[c, i, i + 1, 0.5 if c == "澜" else 0.9] for i, c in enumerate("星澜和星澜好")]
+    rows = [sentence(0, "星澜和星澜，好。", words, substitutions=[made(3, "新兰", "星澜")])]
+    assert paragraphs(rows)[0].sentences[0].pieces == (
+        Piece("星", False), Piece("澜", True), Piece("和", False), Piece("星澜", True, "新兰"), Piece("，好。", False),
+    )  # fmt: skip
+
+
+def test_a_record_that_does_not_fit_the_text_marks_nothing() -> None:
+    words = [[c, i, i + 1, 0.9] for i, c in enumerate("星澜好")]
+    rows = [sentence(0, "星澜好。", words, substitutions=[made(1, "x", "别的"), made(9, "y", "好")])]
+    assert paragraphs(rows)[0].sentences[0].pieces == (Piece("星澜好。", False),)
