@@ -60,6 +60,27 @@ def ensure(
     return OwnCertificates(files.authority, files.certificate, files.key, renewed=True)
 
 
+def ensure_sibling(root: Path, name: str, now: dt.datetime | None = None) -> OwnCertificates:
+    """A certificate for one host in a folder of its own below ``root``, where the authority's key stays.
+
+    It is good for both sides of a connection; ``root`` is made where missing.
+    """
+    now = now or dt.datetime.now(dt.UTC)
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not (root / "ca.crt").exists() or not (root / "ca.key").exists():
+        _make_authority(root, now)
+    folder = root / name
+    folder.mkdir(exist_ok=True, mode=0o700)
+    authority = (root / "ca.crt").read_bytes()
+    files = OwnCertificates(folder / "ca.crt", folder / "server.crt", folder / "server.key", renewed=False)
+    same = files.authority.exists() and files.authority.read_bytes() == authority
+    if same and files.certificate.exists() and files.key.exists() and _still_good(files.certificate, [name], now):
+        return files
+    _make_server(folder, [name], now, both_sides=True, authority=root)
+    files.authority.write_bytes(authority)
+    return OwnCertificates(files.authority, files.certificate, files.key, renewed=True)
+
+
 def _still_good(path: Path, names: Sequence[str], now: dt.datetime) -> bool:
     certificate = x509.load_pem_x509_certificate(path.read_bytes())
     alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -121,16 +142,19 @@ def _make_authority(folder: Path, now: dt.datetime) -> None:
     _write_public(folder / "ca.crt", certificate)
 
 
-def _make_server(folder: Path, names: Sequence[str], now: dt.datetime, *, both_sides: bool) -> None:
+def _make_server(
+    folder: Path, names: Sequence[str], now: dt.datetime, *, both_sides: bool, authority: Path | None = None
+) -> None:
+    signer = authority or folder
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, *([ExtendedKeyUsageOID.CLIENT_AUTH] if both_sides else [])]
-    authority = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
-    authority_key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), password=None)
+    issuer = x509.load_pem_x509_certificate((signer / "ca.crt").read_bytes())
+    authority_key = serialization.load_pem_private_key((signer / "ca.key").read_bytes(), password=None)
     assert isinstance(authority_key, ec.EllipticCurvePrivateKey)
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, socket.gethostname()[:64])]))
-        .issuer_name(authority.subject)
+        .issuer_name(issuer.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(hours=1))
@@ -144,4 +168,4 @@ def _make_server(folder: Path, names: Sequence[str], now: dt.datetime, *, both_s
         .sign(authority_key, hashes.SHA256())
     )
     _write_private(folder / "server.key", key)
-    _write_public(folder / "server.crt", certificate, authority)
+    _write_public(folder / "server.crt", certificate, issuer)

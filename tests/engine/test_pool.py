@@ -88,7 +88,7 @@ def test_a_silent_host_costs_its_time_out_once(tmp_path: Path, two: tuple[Runnin
 @pytest.fixture
 def remote(tmp_path: Path) -> Iterator[tuple[Running, EngineAddress]]:
     """An engine that other hosts may call, and its address."""
-    files = tls.ensure(tmp_path / "papers", ["127.0.0.1"], both_sides=True)
+    files = tls.ensure_sibling(tmp_path / "papers", "127.0.0.1")
     papers = Credentials(files.authority, files.certificate, files.key)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
