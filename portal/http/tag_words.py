@@ -44,6 +44,7 @@ def tag_name(code: str | None) -> str:
         "breath": gettext("呼吸声"),
         "cough": gettext("咳嗽"),
         "sing": gettext("歌声"),
+        "speech_noise": gettext("嘈杂人声"),
     }
     return str(words.get(code.lower(), code))
 

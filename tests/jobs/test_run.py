@@ -6,9 +6,13 @@ import pytest
 import sqlalchemy as sa
 
 from portal.asr.engine.fake import expected_text
-from portal.models import Transcription
+from portal.models import Transcription, TranscriptSentence
+from portal.services.hotwords import replacement_editing as editing
+from portal.services.hotwords import replacements
+from portal.services.hotwords.replacement_editing import Draft, Limits
 from tests.support.sounds import pcm, wav
 from tests.support.workplace import Workplace
+from tests.support.world import actor
 
 pytestmark = [pytest.mark.redis, pytest.mark.processes]
 
@@ -58,6 +62,29 @@ def test_silence_and_damage_end_with_their_own_codes(place: Workplace) -> None:
     assert place.texts(silent) == []
 
 
+def test_spans_instead_of_a_text(any_place: Workplace) -> None:
+    place = any_place
+    place.start_engine()
+    place.start_worker()
+    vad = {"preset": "lecture", "max_segment_ms": 60_000, "end_silence_ms": None, "threshold": None}
+    item = place.submit(place.world.lin, 12.0, seed=3, result="spans", vad=vad, language="yue", speakers=True)
+    place.until_state(item, "done")
+    with place.sessions() as session:
+        row = session.get_one(Transcription, item)
+        assert row.spans == [[0, 10_000, None], [10_000, 12_000, None]]
+        assert (row.speech_ms, row.warnings) == (12_000, [])
+    assert place.texts(item) == []
+
+
+def test_wishes_the_model_cannot_fulfil_are_warnings(place: Workplace) -> None:
+    place.start_engine()
+    place.start_worker()
+    item = place.submit(place.world.lin, 2.0, seed=4, language="yue", speakers=True)
+    place.until_state(item, "done")
+    assert place.row(item).warnings == ["LANGUAGE_NOT_OFFERED", "SPEAKERS_NOT_OFFERED"]
+    assert len(place.texts(item)) == 1
+
+
 def test_a_missing_file_is_said(place: Workplace) -> None:
     item = place.submit(place.world.lin)
     place.store.erase(place.row(item).recording_id)
@@ -82,3 +109,26 @@ def test_progress_is_what_the_engine_has_finished(place: Workplace) -> None:
     steps = sorted(set(seen))
     assert seen == sorted(seen)
     assert len([step for step in steps if 0 < step < 250_000]) >= 1, steps
+
+
+def test_the_table_of_the_upload_speaks_whatever_became_of_it(any_place: Workplace) -> None:
+    place = any_place
+    said = expected_text(pcm(1.0, 9))
+    with place.sessions.begin() as session:
+        admin, table = actor(place.world.admin), place.world.research.id
+        editing.add(session, admin, table, Draft(said[:2], "星澜网关"), Limits())
+        kept = replacements.replacement_snapshot(session, actor(place.world.lin))
+        pair = replacements.pairs_of(session, admin, table).pairs[0]
+        editing.remove(session, admin, pair.id)
+        pair_id = str(pair.id)
+    place.start_engine()
+    place.start_worker()
+    item = place.submit(place.world.lin, 1.0, seed=9, replacements=kept)
+    place.until_state(item, "done")
+    (text,) = place.texts(item)
+    assert text.excerpt.startswith("星澜网关")
+    assert text.substitution_count == 1
+    with place.sessions() as session:
+        rows = session.scalars(sa.select(TranscriptSentence).where(TranscriptSentence.transcript_id == text.id)).all()
+        (made,) = [made for row in rows for made in row.substitutions]
+    assert (made["heard"], made["written"], made["replacement"], made["word"]) == (said[:2], "星澜网关", pair_id, 0)

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, sessionmaker
@@ -108,8 +109,10 @@ class Workplace:
         self.engine.dispose()
 
     # work ---------------------------------------------------------------------------------------------------------
-    def submit(self, user: User, seconds: float = 1.0, seed: int = 0, *, content: bytes | None = None) -> uuid.UUID:
-        """A recording with its file in the store, queued; returns the transcription's id."""
+    def submit(
+        self, user: User, seconds: float = 1.0, seed: int = 0, *, content: bytes | None = None, **options: Any
+    ) -> uuid.UUID:
+        """A recording with its file in the store, queued; returns the transcription's id. ``options``: as snapshots."""
         data = wav(seconds, seed) if content is None else content
         recording_id = uuid.uuid4()
         with self.store.append(recording_id) as writer:
@@ -123,7 +126,7 @@ class Workplace:
             session.add(recording)
             session.flush()
             row = transcriptions.submit(
-                session, actor(user), recording, options={"itn": False, "channels": "mix"},
+                session, actor(user), recording, options={"itn": False, "channels": "mix", **options},
                 hotwords=[], hotword_versions=[], settings=self.settings,
             )  # fmt: skip
             return row.id
