@@ -94,6 +94,18 @@ class Punctuation(Protocol):
         """'' or a mark per word."""
 
 
+class VoiceStage(Protocol):
+    """The speaker model and what groups its voice prints; see ``voices``."""
+
+    def embed(self, windows: Sequence[Any]) -> Any:
+        """Prints (n, D), float32, of windows of 1.5 s (int16). In the model thread. Raises OutOfMemory, DeviceLost."""
+
+    def group(self, windows: Sequence[tuple[int, int]], prints: Any, count: int | None) -> list[tuple[int, int, int]]:
+        """Spans (begin_ms, end_ms, number from 0) of speakers from windows (begin_ms, end_ms) in time order.
+
+        ``count``: how many people, if known. Needs no device: called in a thread of its own."""
+
+
 class Backend(Protocol):
     """Models on a device. Every method is called from one thread only."""
 
@@ -128,6 +140,10 @@ class Backend(Protocol):
     @property
     def budget_frames(self) -> int:
         """Encoder frames (60 ms) one batch may hold."""
+
+    @property
+    def voices(self) -> VoiceStage | None:
+        """What tells people apart by their voices; None without a speaker model."""
 
     def open_stream(self, options: RecordingOptions) -> Stream:
         """Begin a recording."""

@@ -19,7 +19,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
-from portal.asr.engine.backend import Backend, BatchOptions, Heard, OutOfMemory, Punctuation, Recognised, Speech
+from portal.asr.engine.backend import (
+    Backend,
+    BatchOptions,
+    Heard,
+    OutOfMemory,
+    Punctuation,
+    Recognised,
+    Speech,
+    VoiceStage,
+)
 from portal.asr.engine.contract import CacheCleared, Memory, RecordingOptions
 from portal.asr.engine.listening import add_arguments, remote_of
 from portal.asr.engine.scheduler import MAX_QUEUED_S, MAX_RECORDINGS
@@ -137,6 +146,7 @@ class FakeModels:
     profile_note: str | None = None
     info: ModelInfo = field(default_factory=lambda: fake_model())
     closed: bool = False
+    voices: VoiceStage | None = None
     _batches: int = 0
     _survived: set[bytes] = field(default_factory=set)
 
@@ -297,6 +307,7 @@ class FakeSource:
         """See lifecycle.Source."""
         if self.find(digest).name == "broken":
             raise EngineFailed(detail="the canary recording gave other words than expected")
+        return True
 
     def remember(self, digest: str) -> None:
         """See lifecycle.Source."""

@@ -24,6 +24,7 @@ from portal.asr.engine.recording import Recording
 from portal.asr.engine.recovery import Recovery
 from portal.asr.engine.scheduler import Scheduler
 from portal.asr.engine.turns import Call, Found, Listen, Punctuate, Recognise, Turn
+from portal.asr.engine.voices import Voices, group_apart
 
 _REFRESH_S: Final = 1.0
 _FRESH_S: Final = 300.0
@@ -181,13 +182,25 @@ class ModelThread(threading.Thread):
                 for piece in pieces:
                     self._listen(backend, [piece])
             return
-        for (recording, pcm, final), speech in zip(pieces, found, strict=True):
+        for (recording, pcm, final), ears, speech in zip(pieces, heard, found, strict=True):
             self.figures.heard(len(pcm) / 32_000)
             found_here = self._looked_up(recording, speech)
             if found_here is not None:
                 self._scheduler.heard(recording, pcm, final, found_here)
+                self._tell_apart(backend, recording, ears, speech)
 
     def _looked_up(self, recording: Recording, speech: Sequence[Speech]) -> list[Found] | None:
+    def _tell_apart(self, backend: Backend, recording: Recording, ears: Heard, speech: Sequence[Speech]) -> None:
+        """Take the voice prints of what was just heard; when that was all, have them grouped."""
+        if not recording.options.speakers or backend.voices is None:
+            return
+        voices = recording.voices = recording.voices or Voices(backend.voices)
+        voices.hear(ears.pcm, speech, ears.stream.waiting_from_ms)
+        if ears.final:
+            recording.telling_apart = True
+            tell = self._scheduler.told_apart
+            group_apart(voices, recording.options.speaker_count, lambda spans: tell(recording, spans, voices.failed))
+
         """The speech with what the crash journal says of it; None when it may not be run, and the caller was told."""
         found: list[Found] = []
         for one in speech:

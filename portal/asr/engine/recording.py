@@ -12,6 +12,7 @@ from portal.asr.engine.backend import Backend, Punctuation, Recognised, Speech, 
 from portal.asr.engine.batching import Item
 from portal.asr.engine.contract import RecordingOptions
 from portal.asr.engine.protocol import Message
+from portal.asr.engine.voices import SPEAKERS_FAILED, Voices
 
 WINDOW: Final = 8 << 20
 """Bytes of samples a caller may have under way (262 s)."""
@@ -67,6 +68,9 @@ class Recording:
     waiting: dict[int, Segment] = field(default_factory=dict)
     punctuations: dict[int, Punctuation] = field(default_factory=dict)
     questions: deque[tuple[int, list[str]]] = field(default_factory=deque)
+    voices: Voices | None = None
+    telling_apart: bool = False
+    """Everything is heard, and the voices are still being grouped: the end waits."""
 
     @property
     def live(self) -> bool:
@@ -127,6 +131,14 @@ class Recording:
             self.send(Message("window", {"bytes": free}))
         self.deliver()
 
+    def tell_speakers(self, spans: Sequence[tuple[int, int, int]], failed: bool) -> None:
+        """Send who spoke when, or that it could not be worked out, and the end that waited for it."""
+        if failed:
+            self.send(Message("notice", {"code": SPEAKERS_FAILED, "count": 1}))
+        self.send(Message("speakers", {"spans": [list(span) for span in spans]}))
+        self.telling_apart = False
+        self.deliver()
+
     def pop_answered(self) -> list[tuple[int, Punctuation]]:
         """Remove and return the questions that are done."""
         done = [(number, job) for number, job in self.punctuations.items() if job.done]
@@ -145,7 +157,7 @@ class Recording:
         self.send(
             Message("progress", {"audio_ms": self.audio_ms, "speech_ms": self.speech_ms, "done_ms": self.done_ms})
         )
-        if self.heard_all and not self.waiting and not self.ended:
+        if self.heard_all and not (self.waiting or self.telling_apart or self.ended):
             self.ended = True
             self.send(Message("done", {"audio_ms": self.audio_ms, "speech_ms": self.speech_ms, "segments": self.sent}))
 
@@ -162,7 +174,7 @@ class Recording:
         self.waiting.clear()
         self.questions.clear()
         self.punctuations.clear()
-        self.stream = None
+        self.stream = self.voices = None
 
 
 def _segment_message(speech: Speech, result: Recognised, with_times: bool) -> Message:

@@ -267,6 +267,12 @@ class Scheduler:
             if segment is not None:
                 segment.run_alone(why)
 
+    def told_apart(self, recording: Recording, spans: Sequence[tuple[int, int, int]], failed: bool) -> None:
+        """The voices of a recording are grouped, or could not be: its end waited for that."""
+        with self._changed:
+            if recording.number in self._recordings and not recording.ended:
+                recording.tell_speakers(spans, failed)
+
     def notice(self, recording: Recording, code: str) -> None:
         """Tell the caller of a recording what had to be done for one of its segments, a catalogue code."""
         with self._changed:

@@ -6,26 +6,26 @@ import ctypes
 import gc
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import torch
 
-from portal.asr.engine.backend import BatchOptions, DeviceLost, Heard, OutOfMemory, Punctuation, Recognised, Speech
+from portal.asr.engine.backend import BatchOptions, Heard, OutOfMemory, Punctuation, Recognised, Speech
 from portal.asr.engine.contract import CacheCleared, Memory, RecordingOptions
 from portal.asr.engine.inference.building import FamilyLimits, open_family
 from portal.asr.engine.inference.device import Gauges, choose_device, device_memory, frame_budget, limit_memory
+from portal.asr.engine.inference.guarding import guarded
 from portal.asr.engine.inference.loading import load
 from portal.asr.engine.inference.profiles import ProfileWish, open_profiled
 from portal.asr.engine.inference.punctuation import PunctuationJob, Punctuator
 from portal.asr.engine.inference.spare import Spare
+from portal.asr.engine.inference.speakers import SpeakerModel
 from portal.asr.engine.inference.vad import VadModel, VadStream
 from portal.asr.engine.process_info import resident_bytes
 from portal.asr.engine.splitting import halved
 from portal.asr.types import ModelInfo
-
-_T = TypeVar("_T")
 
 
 class FunasrModels:
@@ -42,10 +42,12 @@ class FunasrModels:
         model: ModelInfo,
         limits: FamilyLimits | None = None,
         wish: ProfileWish | None = None,
+        speaker: Path | None = None,
         memory_fraction: float = 1.0,
     ) -> None:
         """``device``: auto, cuda, mps or cpu. ``threads``: CPU threads, 0 for all cores. ``limits``: settings of single
-        families. ``wish``: the profile. ``memory_fraction``: most of a CUDA device's memory (0..1).
+        families. ``wish``: the profile. ``speaker``: model of voice prints. ``memory_fraction``: most of a CUDA
+        device's memory (0..1).
 
         Raises ModelError."""
         torch.set_num_threads(threads or os.cpu_count() or 1)
@@ -64,10 +66,13 @@ class FunasrModels:
         beside = self._device if self._device == "cuda" else "cpu"
         self._vad = VadModel(load(vad, beside), self._recogniser.frontend.lfr_n, beside)
         self._punctuator = None if punc is None else Punctuator(load(punc, self._device), self._device)
+        self.voices = None if speaker is None else SpeakerModel.open(speaker, self._device)
         self.model = ModelInfo(model.name, model.family, model.digest, self._device, model.demo, self.profile)
         self.capabilities = self._recogniser.capabilities
         if self._punctuator is not None:
             self.capabilities |= {"punctuation"}
+        if self.voices is not None:
+            self.capabilities |= {"speakers"}
         self.languages = self._recogniser.languages
         self.hears_together = 32 if self._device == "cuda" else 4
 
@@ -82,11 +87,11 @@ class FunasrModels:
 
     def hear(self, pieces: Sequence[Heard]) -> list[list[Speech]]:
         """See Backend."""
-        return _guarded(lambda: self._vad.hear([(cast(VadStream, p.stream), p.pcm, p.final) for p in pieces]))
+        return guarded(lambda: self._vad.hear([(cast(VadStream, p.stream), p.pcm, p.final) for p in pieces]))
 
     def recognise(self, features: Sequence[Any], options: BatchOptions) -> list[Recognised | None]:
         """See Backend."""
-        return _guarded(lambda: self._recogniser.recognise(features, options))
+        return guarded(lambda: self._recogniser.recognise(features, options))
 
     def halve(self, speech: Speech) -> tuple[Speech, Speech] | None:
         """See Backend."""
@@ -96,7 +101,7 @@ class FunasrModels:
         """See Backend. The copy is loaded when it is first needed."""
         if self._device == "cpu":
             raise OutOfMemory
-        return _guarded(lambda: self._spare.family().recognise(features, options))
+        return guarded(lambda: self._spare.family().recognise(features, options))
 
     def begin_punctuation(self, words: Sequence[str]) -> PunctuationJob:
         """Prepare marks; without a punctuation model the job is done at once and has none."""
@@ -108,7 +113,7 @@ class FunasrModels:
         """See Backend."""
         punctuator = self._punctuator
         if punctuator is not None:
-            _guarded(lambda: punctuator.step(cast(Sequence[PunctuationJob], jobs)))
+            guarded(lambda: punctuator.step(cast(Sequence[PunctuationJob], jobs)))
 
     def memory(self) -> Memory:
         """Memory of the device."""
@@ -120,7 +125,7 @@ class FunasrModels:
 
     def close(self) -> None:
         """Free the weights; see Backend."""
-        for part in ("_recogniser", "_spare", "_vad", "_punctuator"):
+        for part in ("_recogniser", "_spare", "_vad", "_punctuator", "voices"):
             self.__dict__.pop(part, None)
         self._release()
 
@@ -145,25 +150,6 @@ class FunasrModels:
     def _held(self) -> int:
         reserved = device_memory(self._device).reserved_bytes
         return resident_bytes() if reserved is None else reserved
-
-
-def _guarded(work: Callable[[], _T]) -> _T:
-    """Run ``work`` and tell out-of-memory and a lost device from other errors."""
-    try:
-        return work()
-    except torch.OutOfMemoryError:
-        pass
-    except RuntimeError as error:
-        if "CUDA error" in str(error) or "CUBLAS_STATUS" in str(error) or "CUDNN_STATUS" in str(error):
-            raise DeviceLost(type(error).__name__) from None
-        # the CPU's allocator says it in its own words
-        if "out of memory" not in str(error) and "DefaultCPUAllocator" not in str(error):
-            raise
-    # outside the except block: the traceback would pin the tensors that have to go
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    raise OutOfMemory
 
 
 def _trim_heap() -> None:
