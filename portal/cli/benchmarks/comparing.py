@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
 
-MAX_EXAMPLES = 20
+MAX_EXAMPLES = 1_000
+"""Differences named; on a GPU every one is meant to be looked at."""
 
 
 @dataclass(slots=True)
@@ -55,7 +56,10 @@ class Likeness:
         self.times.of += max(len(times), len(wanted_times))
         for ours, theirs in pairs:
             if ours < len(times) and theirs < len(wanted_times):
-                self.times.equal += list(times[ours]) == wanted_times[theirs]
+                equal = list(times[ours]) == wanted_times[theirs]
+                self.times.equal += equal
+                if not equal:
+                    self._note(f"{name}#{theirs} {words[ours]}: {wanted_times[theirs]} → {list(times[ours])} ms")
 
     def _differ(self, name: str, ours: str, wanted: str) -> None:
         blocks = SequenceMatcher(None, wanted, ours, autojunk=False).get_opcodes()
@@ -63,8 +67,11 @@ class Likeness:
             if kind == "equal":
                 continue
             self.different += max(last - first, end - begin)
-            if len(self.examples) < MAX_EXAMPLES:
-                self.examples.append(f"{name}@{first}: {wanted[first:last][:12]!r} → {ours[begin:end][:12]!r}")
+            self._note(f"{name}@{first}: {wanted[first:last][:12]!r} → {ours[begin:end][:12]!r}")
+
+    def _note(self, example: str) -> None:
+        if len(self.examples) < MAX_EXAMPLES:
+            self.examples.append(example)
 
     @property
     def error_rate(self) -> float:
@@ -98,11 +105,15 @@ def whole_files(
 
 
 def _clamped(times: Sequence[Sequence[int]], segments: Sequence[Mapping[str, Any]]) -> list[list[int]]:
-    """FunASR lets first words begin up to 30 ms before their segment; no sound was heard there, so ours do not."""
-    begins = [int(segment["span"][0]) for segment in segments for _ in segment["words"]]
-    if len(begins) != len(times):
+    """FunASR's times within their segments.
+
+    Its first word may begin up to 30 ms before the segment, and its last one end up to 60 ms after it (frames rounded
+    up). Nothing was heard there; the engine's words stay in their segment, and that is no difference.
+    """
+    spans = [segment["span"] for segment in segments for _ in segment["words"]]
+    if len(spans) != len(times):
         return [list(pair) for pair in times]
-    return [[max(begin, edge), end] for (begin, end), edge in zip(times, begins, strict=True)]
+    return [[max(begin, span[0]), min(end, span[1])] for (begin, end), span in zip(times, spans, strict=True)]
 
 
 def segments(
@@ -113,5 +124,6 @@ def segments(
     for name, mine, wanted in zip(names, ours, reference, strict=True):
         for segment, alone in zip(mine["segments"], wanted, strict=True):
             place = f"{name}[{segment['span'][0]}]"
-            likeness.take(place, segment["words"], segment["times"], alone)
+            wanted_times = _clamped(alone["times"], [segment])
+            likeness.take(place, segment["words"], segment["times"], {**alone, "times": wanted_times})
     return likeness

@@ -13,8 +13,9 @@ from typing import Any
 import click
 
 from portal.cli.benchmarks import comparing, machine, models, report, sets, speech
-from portal.cli.benchmarks.arms import LIKE_FUNASR, Arm, AutoModelArm, CeilingArm, EngineArm, Round, Setup
-from portal.cli.benchmarks.processes import Unavailable
+from portal.cli.benchmarks.arms import Arm, AutoModelArm, CeilingArm, EngineArm, Round, Setup
+from portal.cli.benchmarks.comparing import Likeness
+from portal.cli.benchmarks.processes import Unavailable, end_tidily
 from portal.cli.benchmarks.servers import FunasrServerArm, WebsocketArm
 from portal.cli.benchmarks.sets import Recording
 
@@ -51,6 +52,7 @@ def engine_command(
     if full + headline + tiny > 1:
         raise click.UsageError("--full, --headline and --tiny exclude each other")
     chosen = _chosen(arms, profile)
+    end_tidily()
     facts = machine.torch_facts()
     if device == "cuda" and not facts["cuda"]:
         raise click.ClickException("no CUDA device here")
@@ -69,10 +71,10 @@ def engine_command(
             websocket_server=websocket_server,
             exact_profile="cpu-exact" if profile == "cpu-exact" else "exact",
         )
-        (work / "set").mkdir()
         recordings, notes = sets.make(work / "set", size, on, headline=headline)
+        warming, _ = sets.make(work / "warming", sets.TINY, on, headline=False)
         about = machine.describe(facts, threads)
-        bench = Bench(setup, chosen, recordings)
+        bench = Bench(setup, chosen, recordings, warming)
         bench.start(stack)
         bench.run(rounds)
         figures = {
@@ -114,15 +116,17 @@ def _set_figures(size: str, recordings: Sequence[Recording], notes: Sequence[str
 class Bench:
     """The arms of one run and what they measured."""
 
-    def __init__(self, setup: Setup, chosen: Sequence[str], recordings: Sequence[Recording]) -> None:
-        self._setup, self._chosen, self._recordings = setup, list(chosen), list(recordings)
+    def __init__(
+        self, setup: Setup, chosen: Sequence[str], recordings: Sequence[Recording], warming: Sequence[Recording]
+    ) -> None:
+        """``warming``: short recordings of every kind of file; the first MP3 makes some decoders compile for 20 s."""
+        self._setup, self._chosen = setup, list(chosen)
+        self._recordings, self._warming = list(recordings), list(warming)
         self._arms: dict[str, Arm] = {}
         self._missing: dict[str, str] = {}
         self._rounds: dict[str, list[Round]] = {}
-        self._reference: list[dict[str, Any]] | None = None
-        self._ours: list[dict[str, Any]] | None = None
-        self._cut_ours: list[dict[str, Any]] | None = None
-        self._alone: list[list[dict[str, Any]]] | None = None
+        self._files: Likeness | None = None
+        self._alone: Likeness | None = None
 
     def start(self, stack: ExitStack) -> None:
         """Start every arm; one that can't run here is noted with its reason."""
@@ -161,21 +165,19 @@ class Bench:
                 return WebsocketArm(setup)
 
     def run(self, rounds: int) -> None:
-        """Warm every arm up on short recordings, compare texts once, then measure round by round, arm by arm."""
-        by_kind = {r.path.suffix: r for r in sorted(self._recordings, key=lambda r: r.seconds, reverse=True)}
+        """Warm every arm up, measure round by round, arm by arm, then compare what was written."""
         for name, arm in list(self._arms.items()):
             if name != "ceiling":
-                # of each kind of file one: the first MP3 makes some decoders compile themselves for 20 s
-                self._try(name, arm, list(by_kind.values()))
-        self._compare()
+                self._try(name, arm, self._warming)
         for _ in range(rounds):
             for name, arm in list(self._arms.items()):
                 if name != "reference":
                     self._measure(name, arm)
+        self._compare()
 
     def _measure(self, name: str, arm: Arm) -> None:
         if isinstance(arm, CeilingArm):
-            segments = [s["span"] for result in self._ours or [] for s in result["segments"]]
+            segments = [s["span"] for result in self._ours() for s in result["segments"]]
             if not segments:
                 self._missing[name] = "needs the exact arm, which finds the speech"
                 del self._arms[name]
@@ -194,19 +196,25 @@ class Bench:
             del self._arms[name]
             return None
 
+    def _ours(self) -> list[dict[str, Any]]:
+        """What the exact arm wrote in its first round, per recording."""
+        return self._rounds["exact"][0].results if self._rounds.get("exact") else []
+
     def _compare(self) -> None:
-        """One untimed pass of the exact arm and of FunASR per segment over the comparable recordings."""
+        """Untimed: FunASR per segment over the comparable recordings, and over the segments the portal would cut."""
         ours, stock = self._arms.get("exact"), self._arms.get("automodel") or self._arms.get("reference")
-        if isinstance(ours, EngineArm):
-            self._ours = ours.with_options(self._recordings, LIKE_FUNASR).results
         if "reference" not in self._chosen or not isinstance(stock, AutoModelArm) or not isinstance(ours, EngineArm):
             return
-        same = [recording for recording in self._recordings if recording.comparable]
+        same = [index for index, recording in enumerate(self._recordings) if recording.comparable]
         if not same:
             return
-        self._reference = stock.with_batches(same, 1).results
-        self._cut_ours = ours.with_options(same, {}).results
-        self._alone = [self._spans_alone(stock, r, mine) for r, mine in zip(same, self._cut_ours, strict=True)]
+        recordings = [self._recordings[index] for index in same]
+        names = [recording.path.stem for recording in recordings]
+        reference = stock.with_batches(recordings, 1).results
+        self._files = comparing.whole_files(names, [self._ours()[index] for index in same], reference)
+        cut = ours.with_options(recordings, {}).results
+        alone = [self._spans_alone(stock, r, mine) for r, mine in zip(recordings, cut, strict=True)]
+        self._alone = comparing.segments(names, cut, alone)
 
     @staticmethod
     def _spans_alone(stock: AutoModelArm, recording: Recording, mine: dict[str, Any]) -> list[dict[str, Any]]:
@@ -219,15 +227,9 @@ class Bench:
         """The report."""
         arms: dict[str, Any] = {name: {"available": False, "reason": reason} for name, reason in self._missing.items()}
         arms |= {name: report.arm_figures(self._arms[name], rounds) for name, rounds in self._rounds.items()}
-        files = alone = None
-        if self._ours is not None and self._reference is not None and self._cut_ours is not None:
-            same = [i for i, recording in enumerate(self._recordings) if recording.comparable]
-            names = [self._recordings[i].path.stem for i in same]
-            files = comparing.whole_files(names, [self._ours[i] for i in same], self._reference)
-            alone = comparing.segments(names, self._cut_ours, self._alone or [])
         return {
             **report.ratios(self._rounds, basis),
-            **report.likeness_figures(files, alone),
+            **report.likeness_figures(self._files, self._alone),
             "padding_efficiency": report.padding_efficiency(self._rounds),
             "arms": arms,
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -22,7 +23,7 @@ import click
 
 from portal.cli.benchmarks import machine, models, sets
 from portal.cli.benchmarks.arms import EngineArm, Setup
-from portal.cli.benchmarks.processes import Child, Unavailable, environment
+from portal.cli.benchmarks.processes import Child, Unavailable, cpu_seconds, end_tidily, environment
 from portal.cli.benchmarks.sets import Recording
 
 
@@ -35,13 +36,13 @@ from portal.cli.benchmarks.sets import Recording
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def handover_command(weights: str, device: str, workers: int, threads: int, tiny: bool, as_json: bool) -> None:
     """Measure what workers, socket and database add to the engine's own work."""
+    end_tidily()
     facts = machine.torch_facts()
     on = "cuda" if device != "cpu" and facts["cuda"] else "cpu"
     threads = threads or os.cpu_count() or 1
     with tempfile.TemporaryDirectory(prefix="portal-bench-", dir="/tmp") as folder, ExitStack() as stack:
         work = Path(folder)
         setup = Setup(models.resolve(weights, _cache(), work, threads), on, threads, work, clients=1)
-        (work / "set").mkdir()
         recordings, _ = sets.make(work / "set", sets.TINY if tiny else sets.DEFAULT, on, headline=False)
         about = machine.describe(facts, threads)
         figures = {**measure(setup, recordings, workers, stack), "weights": weights, "device": on, **about}
@@ -62,7 +63,8 @@ def measure(setup: Setup, recordings: Sequence[Recording], workers: int, stack: 
     """Put the recordings into a queue and let ``workers`` processes work it off.
 
     ``overhead`` is (CPU of the workers without decoding + CPU of the engine's socket thread) / seconds the models were
-    busy; ``models_busy_share`` says how much of the time the models had something to do.
+    busy, ``overhead_of_cpu`` the same of the models' CPU seconds, which a busy machine does not stretch.
+    ``models_busy_share`` says how much of the time the models had something to do.
     """
     # the engine's socket is where the workers' settings expect it: named after the arm
     engine = EngineArm(setup, "engine", "exact")
@@ -78,12 +80,13 @@ def measure(setup: Setup, recordings: Sequence[Recording], workers: int, stack: 
     children[0].ask("work")  # warm: first batches, first plans of SQL
     _queue(setup.work, recordings)
     assert engine.pid is not None
-    before, socket_cpu, wall = engine.status(), _thread_cpu(engine.pid), time.perf_counter()
+    before, wall = engine.status(), time.perf_counter()
+    engine_cpu, socket_cpu = cpu_seconds(engine.pid), _thread_cpu(engine.pid)
     for child in children:
         child.send("work")
     answers = [child.take() for child in children]
     wall, after = time.perf_counter() - wall, engine.status()
-    socket_cpu = _thread_cpu(engine.pid) - socket_cpu
+    engine_cpu, socket_cpu = cpu_seconds(engine.pid) - engine_cpu, _thread_cpu(engine.pid) - socket_cpu
     done = _finished(setup.work)
     if done != len(recordings) + 1:
         raise click.ClickException(f"only {done} of {len(recordings) + 1} recordings ended with a text")
@@ -99,7 +102,9 @@ def measure(setup: Setup, recordings: Sequence[Recording], workers: int, stack: 
         "worker_cpu_seconds": round(worker_cpu, 3),
         "socket_cpu_seconds": round(socket_cpu, 3),
         "decode_cpu_seconds": round(sum(answer["decode_cpu"] for answer in answers), 3),
+        "models_cpu_seconds": round(engine_cpu - socket_cpu, 3),
         "overhead": round((worker_cpu + socket_cpu) / busy, 4),
+        "overhead_of_cpu": round((worker_cpu + socket_cpu) / (engine_cpu - socket_cpu), 4),
     }
 
 
@@ -137,6 +142,8 @@ def _queue(work: Path, recordings: Sequence[Recording]) -> None:
     from portal.services.recognition import transcriptions
     from portal.services.recordings.file_store import FileStore
 
+    # there is no Redis here, and nobody needs to read that
+    logging.getLogger("portal.queues").setLevel(logging.ERROR)
     settings = _settings(work)
     store, engine = FileStore.of(settings), create_engine(settings)
     with session_factory(engine).begin() as session:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -46,6 +48,11 @@ def environment(threads: int, **more: str) -> dict[str, str]:
         "MODELSCOPE_OFFLINE": "1",
         **more,
     }
+
+
+def end_tidily() -> None:
+    """Let SIGTERM end this process like Ctrl-C, so that its children end with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def stop(process: subprocess.Popen[Any], patience_s: float = 10.0) -> None:

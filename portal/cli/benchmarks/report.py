@@ -120,6 +120,8 @@ def lines(figures: Mapping[str, Any]) -> list[str]:
         shown = [f"{basis} {v['median']:.3f} ({v['min']:.3f} to {v['max']:.3f})" for basis, v in values.items() if v]
         out.append(f"{name:28} {', '.join(shown) or 'not measured'}")
     for name, value in figures.items():
-        if name not in ("arms", "ratios", *(ratio[0] for ratio in RATIOS)):
+        if name == "differences":
+            out += [f"difference  {text}" for text in value[:20]]
+        elif name not in ("arms", "ratios", *(ratio[0] for ratio in RATIOS)):
             out.append(f"{name:28} {value}")
     return out

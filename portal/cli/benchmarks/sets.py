@@ -46,7 +46,8 @@ def lengths(size: str, device: str) -> tuple[list[float], list[float]]:
 
 
 def make(folder: Path, size: str, device: str, *, headline: bool) -> tuple[list[Recording], list[str]]:
-    """Write the recordings into ``folder``; returns them and notes on what could not be made."""
+    """Write the recordings into a new ``folder``; returns them and notes on what could not be made."""
+    folder.mkdir()
     pool = speech.utterances()
     wav, mp3 = ([], [float(HEADLINE_SECONDS)]) if headline else lengths(size, device)
     made: list[Recording] = []

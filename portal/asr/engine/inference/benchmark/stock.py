@@ -72,7 +72,7 @@ class Stock:
             piece = self._torch.from_numpy(samples[begin * 16 : end * 16].copy())
             found = model.inference([piece], model=model.model, kwargs=model.kwargs)
             first: dict[str, Any] = found[0] if found else {"text": ""}
-            times = [[max(int(b), 0) + begin, int(e) + begin] for b, e in first.get("timestamp") or []]
+            times = [[int(b) + begin, int(e) + begin] for b, e in first.get("timestamp") or []]
             results.append({"words": str(first["text"]).split(), "times": times})
         return {"results": results}
 
