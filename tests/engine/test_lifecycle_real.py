@@ -89,6 +89,18 @@ def test_switches_rolls_back_and_remembers(running: Running, shelf: Path, models
     assert client.status().model.digest == digest(shelf, "v2")
 
 
+def test_a_model_that_brings_no_sample_hears_the_shipped_one(shelf: Path, models: Path) -> None:
+    for name in ("sample.wav", "sample.txt"):
+        (shelf / name).unlink()
+    with engine("server", shelf, arguments(shelf, models)) as running:
+        wait_ready(running, 120)
+        canary = running.client.status().canary
+        assert canary is not None
+        assert canary.passed
+        deaf = running.client.until_changed(running.client.start_switch(digest(shelf, "deaf")), 60)
+        assert (deaf.step, deaf.code) == ("failed", "MODEL_CANARY"), "it says the same to everything"
+
+
 def test_after_a_restart_the_switched_model_serves_unless_it_is_unusable(
     shelf: Path, models: Path, tmp_path: Path
 ) -> None:

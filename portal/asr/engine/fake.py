@@ -303,7 +303,7 @@ class FakeSource:
             raise OutOfMemory
         return self._build(info)
 
-    def check(self, digest: str, backend: Backend) -> None:
+    def check(self, digest: str, backend: Backend) -> bool:
         """See lifecycle.Source."""
         if self.find(digest).name == "broken":
             raise EngineFailed(detail="the canary recording gave other words than expected")

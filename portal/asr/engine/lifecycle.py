@@ -50,8 +50,8 @@ class Source(Protocol):
     def build(self, digest: str) -> Backend:
         """Prove the files and load them. Raises ModelError, OutOfMemory, DeviceLost."""
 
-    def check(self, digest: str, backend: Backend) -> None:
-        """Recognise the known sample. Raises EngineFailed when the words are wrong."""
+    def check(self, digest: str, backend: Backend) -> bool:
+        """Recognise the known sample; whether there was one. Raises EngineFailed when the words are wrong."""
 
     def remember(self, digest: str) -> None:
         """Use this model after a restart too. Raises OSError."""
@@ -281,11 +281,11 @@ class Lifecycle:
 
     def _sing(self, digest: str, backend: Backend) -> None:
         try:
-            self._source.check(digest, backend)
+            sang = self._source.check(digest, backend)
         except EngineFailed as error:
             self.canary = Check(time.time(), False, error.detail)
             raise EngineFailed("MODEL_CANARY", error.detail) from error
-        self.canary = Check(time.time(), True)
+        self.canary = Check(time.time(), True) if sang else None
 
     def _free(self, then: EngineState, *, wait: bool) -> None:
         backend = self._scheduler.backend

@@ -31,7 +31,7 @@ _FRESH_S: Final = 300.0
 """A canary heard so long ago (s) at most still vouches for models that hear speech without words."""
 
 Ending = Callable[[int, str], None]
-Canary = Callable[[Backend], None]
+Canary = Callable[[Backend], bool]
 """Let models recognise a known recording. Raises EngineFailed when they give other words than they should."""
 
 
@@ -140,7 +140,7 @@ class ModelThread(threading.Thread):
         if self._care.canary is None:
             return
         try:
-            self._care.canary(backend)
+            sang = self._care.canary(backend)
         except DeviceLost:
             raise
         except OutOfMemory:
@@ -149,7 +149,8 @@ class ModelThread(threading.Thread):
             self.figures.canary = Check(time.time(), False, _detail(error))
             log("canary_red", detail=_detail(error))
             raise DeviceLost("the canary was not understood") from None
-        self.figures.canary = Check(time.time(), True)
+        if sang:
+            self.figures.canary = Check(time.time(), True)
 
     def _work(self, turn: Turn) -> None:
         match turn:
@@ -186,10 +187,9 @@ class ModelThread(threading.Thread):
             self.figures.heard(len(pcm) / 32_000)
             found_here = self._looked_up(recording, speech)
             if found_here is not None:
-                self._scheduler.heard(recording, pcm, final, found_here)
                 self._tell_apart(backend, recording, ears, speech)
+                self._scheduler.heard(recording, pcm, final, found_here)
 
-    def _looked_up(self, recording: Recording, speech: Sequence[Speech]) -> list[Found] | None:
     def _tell_apart(self, backend: Backend, recording: Recording, ears: Heard, speech: Sequence[Speech]) -> None:
         """Take the voice prints of what was just heard; when that was all, have them grouped."""
         if not recording.options.speakers or backend.voices is None:
@@ -201,6 +201,7 @@ class ModelThread(threading.Thread):
             tell = self._scheduler.told_apart
             group_apart(voices, recording.options.speaker_count, lambda spans: tell(recording, spans, voices.failed))
 
+    def _looked_up(self, recording: Recording, speech: Sequence[Speech]) -> list[Found] | None:
         """The speech with what the crash journal says of it; None when it may not be run, and the caller was told."""
         found: list[Found] = []
         for one in speech:

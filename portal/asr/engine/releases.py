@@ -178,9 +178,9 @@ class RealModels:
         self._proven = ""
         return self._load(release.folder, release.manifest.info())
 
-    def check(self, digest: str, backend: Backend) -> None:
+    def check(self, digest: str, backend: Backend) -> bool:
         """See Source."""
-        sing(backend, self._releases.find(digest).folder)
+        return sing(backend, self._releases.find(digest).folder)
 
     def remember(self, digest: str) -> None:
         """See Source."""
