@@ -153,6 +153,9 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "SPEAKERS_NOT_OFFERED": CatalogueEntry(
         _("现在没有装分辨说话人的模型，这次没有分开。"), _("需要的话，请管理员装上以后再转写一次。"), 422
     ),
+    "SPEAKERS_FAILED": CatalogueEntry(
+        _("文字已识别完，但没能分辨出说话人。"), _("需要的话请点“重新转写”再试一次；若仍不行，请告诉管理员。"), 422
+    ),
     "ENGINE_UNAVAILABLE": CatalogueEntry(_("识别引擎正在重启。"), _("任务会自动继续，不用做任何事。"), 503),
     "ENGINE_BUSY": CatalogueEntry(_("识别引擎正忙。"), _("任务会自动继续，不用做任何事。"), 503),
     "ENGINE_FAILED": CatalogueEntry(_("识别时出错。"), _("请点“重试”；若仍不行，把请求编号告诉管理员。"), 500),
@@ -231,7 +234,9 @@ CATALOGUE: dict[str, CatalogueEntry] = {
         _("模型文件 {file} 被改动过。"), _("请恢复原文件，或重新运行 portal model add 并确认。"), 500
     ),
     "MODEL_UNKNOWN": CatalogueEntry(_("模型目录没有登记。"), _("请先运行 portal model add 并确认。"), 500),
-    "MODEL_FAMILY_REFUSED": CatalogueEntry(_("不支持这一类模型（{family}）。"), _("请使用 Paraformer 系列模型。"), 422),
+    "MODEL_FAMILY_REFUSED": CatalogueEntry(
+        _("不支持这一类模型（{family}）。"), _("请使用 Paraformer、SenseVoice-Small 或 Fun-ASR-Nano 模型。"), 422
+    ),
     "MODEL_UNSAFE": CatalogueEntry(_("模型目录里有会执行代码的内容，已拒绝。"), _("请使用官方原始目录。"), 422),
     "PROFILE_REFUSED": CatalogueEntry(
         _("设置的计算方式在样本录音上的结果差得太多，没有启用。"),

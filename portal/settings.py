@@ -72,11 +72,14 @@ class Settings(BaseSettings):
     asr_model: Path = MODELS_DIR / "seaco"
     vad_model: Path = MODELS_DIR / "vad"
     punc_model: Path = MODELS_DIR / "punc"
+    speaker_model: Path | None = Field(default=None, description="CAM++; unset: nobody is told apart")
     engine_device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
     engine_profile: Literal["exact", "fast", "cpu-exact"] = "exact"
     engine_threads: int = Field(default=0, ge=0, le=256, description="CPU threads of the engine; 0: all cores")
     engine_allowed_uids: Numbers = ()
     engine_idle_unload_minutes: float = Field(default=0.0, ge=0, le=10_080, description="0: the models stay loaded")
+    engine_nano_max_length: int = Field(default=512, ge=16, le=4_096, description="tokens per segment, Fun-ASR-Nano")
+    engine_nano_batch: int = Field(default=8, ge=1, le=256, description="segments written at a time, Fun-ASR-Nano")
     engine_canary_minutes: float = Field(default=5.0, ge=0, le=1_440, description="idle self-check; 0: none")
     engine_cpu_rescue: bool = Field(default=True, description="what finds no memory on the device runs on the CPU")
     engine_max_recordings: int = Field(default=64, ge=1, le=1_000, description="open at once; then: busy")
@@ -172,11 +175,11 @@ class Settings(BaseSettings):
         file = TomlConfigSettingsSource(settings_cls, toml_file=instance / "portal.toml")
         return init_settings, env_settings, file
 
-    @field_validator("instance", "asr_model", "vad_model", "punc_model", mode="after")
+    @field_validator("instance", "asr_model", "vad_model", "punc_model", "speaker_model", mode="after")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
+    def _absolute(cls, value: Path | None) -> Path | None:
         # FunASR resolves aliases such as "fsmn-vad" before it looks at the disk; only absolute paths are safe
-        return value.expanduser().absolute()
+        return None if value is None else value.expanduser().absolute()
 
     @field_validator("database_url", mode="after")
     @classmethod

@@ -28,6 +28,12 @@ def checks_of_the_machine() -> list[Check]:
     ]
 
 
+def _speaker_check(settings: Settings) -> list[tuple[str, Callable[[], Check]]]:
+    """The model that tells people apart is optional."""
+    folder = settings.speaker_model
+    return [] if folder is None else [("model speaker", lambda: doctor_portal.model("speaker", folder, settings))]
+
+
 def checks_of_the_portal(settings: Settings) -> list[Check]:
     """What depends on the settings."""
     checks: list[tuple[str, Callable[[], Check]]] = [
@@ -36,6 +42,7 @@ def checks_of_the_portal(settings: Settings) -> list[Check]:
         ("model asr", lambda: doctor_portal.model("asr", settings.asr_model, settings)),
         ("model vad", lambda: doctor_portal.model("vad", settings.vad_model, settings)),
         ("model punc", lambda: doctor_portal.model("punc", settings.punc_model, settings)),
+        *_speaker_check(settings),
         ("redis", lambda: doctor_portal.queue(settings)),
         ("database", lambda: doctor_portal.database(settings)),
         ("address", lambda: doctor_portal.web_address(settings)),

@@ -46,7 +46,7 @@ def add(directory: Path, yes: bool) -> None:
         return
     registry = Registry(settings.installed_models_file)
     _or_exit(lambda: _record(settings, registry, folder, manifest))
-    setting = {"asr": "asr_model", "vad": "vad_model", "punc": "punc_model"}[manifest.role]
+    setting = {"asr": "asr_model", "vad": "vad_model", "punc": "punc_model", "speaker": "speaker_model"}[manifest.role]
     click.echo(f'Recorded. To use it set {setting} = "{folder}" in portal.toml and restart the engine.')
 
 
@@ -113,7 +113,8 @@ def terminal_actor() -> Actor:
 
 
 def _in_use(settings: Settings) -> list[tuple[str, Path]]:
-    return [("asr", settings.asr_model), ("vad", settings.vad_model), ("punc", settings.punc_model)]
+    models = [("asr", settings.asr_model), ("vad", settings.vad_model), ("punc", settings.punc_model)]
+    return models if settings.speaker_model is None else [*models, ("speaker", settings.speaker_model)]
 
 
 def _entries(settings: Settings) -> list[Installed]:

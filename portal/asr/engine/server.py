@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     directories = {"vad": options.vad.resolve()}
     if options.punc is not None:
         directories["punc"] = options.punc.resolve()
+    if options.speaker is not None:
+        directories["speaker"] = options.speaker.resolve()
     models = RealModels(Releases(options.asr, options.installed, options.current), lambda *it: _load(options, *it))
     try:
         for role, path in directories.items():
@@ -70,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _load(options: argparse.Namespace, folder: Path, model: ModelInfo) -> Backend:
+    from portal.asr.engine.inference.building import FamilyLimits
     from portal.asr.engine.inference.models import FunasrModels
     from portal.asr.engine.inference.profiles import ProfileWish
 
@@ -80,6 +83,8 @@ def _load(options: argparse.Namespace, folder: Path, model: ModelInfo) -> Backen
         device=options.device,
         threads=options.threads,
         model=model,
+        limits=FamilyLimits(options.nano_max_length, options.nano_batch),
+        speaker=None if options.speaker is None else options.speaker.resolve(),
         wish=ProfileWish(options.profile, options.graphs, options.checked),
         memory_fraction=options.memory_fraction,
     )
@@ -99,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--asr", type=Path, required=True, help="recognition model")
     parser.add_argument("--vad", type=Path, required=True, help="voice-activity model")
     parser.add_argument("--punc", type=Path, help="punctuation model; without it texts stay bare")
+    parser.add_argument("--speaker", type=Path, help="model of voice prints; without it nobody is told apart")
+    parser.add_argument("--nano-max-length", type=int, default=512, help="tokens Fun-ASR-Nano may write for a segment")
+    parser.add_argument("--nano-batch", type=int, default=8, help="segments Fun-ASR-Nano writes at a time")
     parser.add_argument("--device", choices=("auto", "cuda", "mps", "cpu"), default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all cores")
     parser.add_argument("--profile", choices=("exact", "fast", "cpu-exact"), default="exact", help="arithmetic")
