@@ -162,6 +162,15 @@ def test_tags_and_missing_word_times_are_told_apart() -> None:
     assert to_srt([tagged()]) == "1\n00:00:00,000 --> 00:00:04,000\n2：好的。\n"
 
 
+def test_subtitles_without_word_times_are_spread_evenly() -> None:
+    words = tuple(Word("好", 0, 24_000, 0.9) for _ in range(60))
+    cues = cues_of([Sentence("好" * 60 + "。", 0, 24_000, words, timed=False)])
+    assert len(cues) >= 3
+    assert cues[0].begin_ms == 0
+    assert cues[-1].end_ms == 24_000
+    assert all(a.end_ms <= b.begin_ms for a, b in pairwise(cues))
+
+
 def test_spans_as_labels_table_and_json() -> None:
     spans = [SpeechSpan(500, 1_800, 0), SpeechSpan(3_661_000, 3_661_250, 1)]
     assert spans_txt(spans, channels={0: "坐席", 1: "=客户"}) == "0.500\t1.800\t1 坐席\n3661.000\t3661.250\t2 =客户\n"
