@@ -214,7 +214,7 @@ def test_no_canary_while_there_is_work() -> None:
 def test_a_canary_without_memory_says_nothing() -> None:
     from portal.asr.engine.backend import OutOfMemory
 
-    def canary(backend: Backend) -> None:
+    def canary(backend: Backend) -> bool:
         raise OutOfMemory
 
     with house(Watched(), Care(canary=canary)) as home:
