@@ -43,10 +43,12 @@ class Waits(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         name = _WAITS.get(func)
         source = args[0] if args else None
-        if name == "cpu":
+        if name == "cpu" and isinstance(source, torch.Tensor) and not source.is_floating_point():
+            name = "cpu of integers"
+        if name is not None and name.startswith("cpu"):
             self._on_host.add(id(result))
             self._kept.append(result)
-        if name is not None and not (name != "cpu" and id(source) in self._on_host):
+        if name is not None and (name.startswith("cpu") or id(source) not in self._on_host):
             self.found[name] += 1
         return result
 

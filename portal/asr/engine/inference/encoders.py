@@ -32,7 +32,8 @@ class Decoder(Protocol):
     def __call__(
         self, hidden: torch.Tensor, lengths: torch.Tensor, acoustic: torch.Tensor, counts: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """``hidden`` (B, T, D) with ``lengths`` (B,), ``acoustic`` (B, N, D) with ``counts`` (B,) on the device.
+        """``hidden`` (B, T, D) on the device with ``lengths`` (B,), ``acoustic`` (B, N, D) with ``counts`` (B,);
+        lengths and counts are on the host.
 
         Returns fp32 scores (B, N, V) before the softmax and the decoder's states (B, N, D) for the hotword head.
         """
@@ -42,7 +43,9 @@ class TimestampHead(Protocol):
     """Hidden states to the weights from which token times follow (models with word times only)."""
 
     def __call__(self, hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """``hidden`` (B, T, D), ``lengths`` (B,) on the device. Returns fp32 (B, max(lengths) * upsample_times)."""
+        """``hidden`` (B, T, D) on the device, ``lengths`` (B,) on the host.
+
+        Returns fp32 (B, max(lengths) * upsample_times)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,13 @@ class TorchPaddedEncoder:
 
     def __call__(self, features: Sequence[Floats]) -> torch.Tensor:
         """See Encoder."""
-        lengths = torch.as_tensor([len(item) for item in features], device=self._device)
+        # lengths stay on the host: FunASR's masks ask for them one by one
+        lengths = [len(item) for item in features]
         batch = pad_sequence([torch.from_numpy(item) for item in features], batch_first=True).to(self._device)
-        hidden, _ = self._model.encode(batch, lengths)
+        hidden = self._model.encoder(batch, lengths)[0]
         steps = torch.arange(hidden.size(1), device=self._device)
-        zeroed: torch.Tensor = hidden * (steps[None, :] < lengths[:, None]).to(hidden.dtype)[:, :, None]
+        own = steps[None, :] < torch.as_tensor(lengths).to(self._device)[:, None]
+        zeroed: torch.Tensor = hidden * own.to(hidden.dtype)[:, :, None]
         return zeroed
 
 

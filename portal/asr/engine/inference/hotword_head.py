@@ -43,7 +43,8 @@ class HotwordHead:
     ) -> torch.Tensor:
         """Change the logarithmic scores (B, N, V) at places where the head names a token.
 
-        ``acoustic`` and ``states`` (B, N, D): the decoder's input and its states; ``counts`` (B,): tokens per item.
+        ``acoustic`` and ``states`` (B, N, D): the decoder's input and its states; ``counts`` (B,): tokens per item, on
+        the host.
         ``weight`` (0..1): how far the head's scores replace the others, FunASR's ``seaco_weight``.
         """
         if weight <= 0.0:
@@ -53,7 +54,7 @@ class HotwordHead:
         context = bias[None].expand(scores.size(0), -1, -1)
         if bias.size(0) > _FILTER:
             context = self._most_attended(context, states, counts)
-        sizes = torch.full((scores.size(0),), context.size(1), dtype=torch.int32, device=self._device)
+        sizes = torch.full((scores.size(0),), context.size(1), dtype=torch.int32)
         attended, _ = model.seaco_decoder(context, sizes, acoustic, counts)
         by_state, _ = model.seaco_decoder(context, sizes, states, counts)
         biased = torch.log_softmax(model.hotword_output_layer(attended + by_state), dim=-1)
@@ -76,9 +77,9 @@ class HotwordHead:
 
     def _most_attended(self, context: torch.Tensor, states: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         """(B, hotwords + 1, D) to (B, 51, D): for each item the hotwords its own places attend to most."""
-        sizes = torch.full((context.size(0),), context.size(1), dtype=torch.int32, device=self._device)
+        sizes = torch.full((context.size(0),), context.size(1), dtype=torch.int32)
         attention = self._model.seaco_decoder.forward_asf6(context, sizes, states, counts)
-        places = torch.arange(attention.size(2), device=self._device)[None, :] < counts[:, None]
+        places = torch.arange(attention.size(2), device=self._device)[None, :] < counts.to(self._device)[:, None]
         totals = (attention * places[:, None, :, None]).sum(dim=(1, 2))
         kept = min(_FILTER, context.size(1) - 1)
         chosen = torch.topk(totals, kept, dim=1).indices

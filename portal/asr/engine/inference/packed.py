@@ -69,7 +69,7 @@ class _Layer:
     def __call__(self, hidden: torch.Tensor, edges: Sequence[int]) -> torch.Tensor:
         layer, attention = self._layer, self._layer.self_attn
         query, key, value = attention.linear_q_k_v(layer.norm1(hidden)).chunk(3, dim=-1)
-        mixed = attention.linear_out(self._attended(query, key, value, edges))
+        mixed: torch.Tensor = attention.linear_out(self._attended(query, key, value, edges))
         mixed += self._memory(value, edges)
         if self._residual:
             mixed += hidden

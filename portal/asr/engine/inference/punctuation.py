@@ -128,11 +128,12 @@ class Punctuator:
     def step(self, jobs: Sequence[PunctuationJob]) -> None:
         """One forward pass over the next piece of every job."""
         pieces = [torch.as_tensor(job.window()) for job in jobs]
-        lengths = torch.as_tensor([len(piece) for piece in pieces], dtype=torch.int32)
+        # lengths stay on the host: FunASR's masks ask for them one by one
+        lengths = [len(piece) for piece in pieces]
         batch = pad_sequence(pieces, batch_first=True)
-        scores, _ = self._model.punc_forward(batch.to(self._device), lengths.to(self._device))
+        scores, _ = self._model.punc_forward(batch.to(self._device), lengths)
         best = scores.argmax(dim=-1).cpu().tolist()
-        for job, row, length in zip(jobs, best, lengths.tolist(), strict=True):
+        for job, row, length in zip(jobs, best, lengths, strict=True):
             job.take([self._marks[mark] for mark in row[:length]])
 
 

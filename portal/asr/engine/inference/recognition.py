@@ -116,8 +116,9 @@ class Recogniser:
             self._hotwords.forget()
 
     def _decode(self, spoken: _Spoken, options: BatchOptions) -> _Decoded:
-        counts = torch.as_tensor([len(weights) for weights in spoken.tokens], device=self._device)
-        lengths = torch.as_tensor(spoken.lengths, device=self._device)
+        # lengths stay on the host: FunASR's masks ask for their largest
+        counts = torch.as_tensor([len(weights) for weights in spoken.tokens])
+        lengths = torch.as_tensor(spoken.lengths)
         acoustic = self._cif.embed(spoken.hidden, spoken.tokens)
         scores, states = self.stages.decoder(spoken.hidden, lengths, acoustic, counts)
         scores = torch.log_softmax(scores, dim=-1)
@@ -153,7 +154,7 @@ class Recogniser:
     def _timestamp_weights(self, spoken: _Spoken) -> list[Floats]:
         """Per item the weights of its upsampled frames from which token times follow."""
         assert self.stages.timestamps is not None
-        lengths = torch.as_tensor(spoken.lengths, device=self._device)
+        lengths = torch.as_tensor(spoken.lengths)
         on_host = self.stages.timestamps(spoken.hidden, lengths).float().cpu().numpy()
         times = self._model.predictor.upsample_times
         return [on_host[row, : length * times] for row, length in enumerate(spoken.lengths)]
