@@ -154,7 +154,7 @@ class EngineArm(Arm):
             )
         stack.callback(stop, self._engine)
         try:
-            wait_for(self._is_ready, self._engine, log, 600.0)
+            wait_for(self._is_ready, self._engine, log, 1_200.0)
         except click.ClickException as error:
             raise Unavailable(f"the engine does not start with profile {self._profile}: {error.message}") from None
         status = self.status()

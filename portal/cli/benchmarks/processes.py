@@ -78,7 +78,7 @@ class Child:
         self._log = log
         self._rest = b""
         try:
-            self._take(600.0)
+            self._take(1_200.0)
         except BaseException:
             stop(self._process)
             raise

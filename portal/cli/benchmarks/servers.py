@@ -76,7 +76,7 @@ class ServerArm(Arm):
             )
         stack.callback(stop, self._process)
         try:
-            wait_for(self._answers, self._process, log, 600.0)
+            wait_for(self._answers, self._process, log, 1_200.0)
         except click.ClickException as error:
             raise Unavailable(f"it does not start: {error.message}") from None
 
