@@ -17,6 +17,7 @@ from portal.http.form_values import whole_number
 from portal.http.installation import current_settings
 from portal.http.people import current_actor
 from portal.services import hotwords
+from portal.services.hotwords.vocabulary import unspellable
 
 REFUSALS = frozenset(
     {"HOTWORD_REFUSED", "HOTWORDS_TOO_MANY", "CONFLICT", "LIST_NAME_TAKEN", "INVALID_VALUE", "TOO_MANY_LISTS"}
@@ -70,6 +71,7 @@ def page(place: Place, *, shown: uuid.UUID | None = None, draft: str | None = No
         draft=text,
         check=check,
         problems=problems if draft is not None else [],
+        unspellable=unspellable(current_settings(), check.words),
         limits=limits(),
         error=shown_error(error) if error else None,
         **extra,
@@ -80,7 +82,34 @@ def page(place: Place, *, shown: uuid.UUID | None = None, draft: str | None = No
 def checked() -> str:
     """The answer to what somebody is typing: how many words, which of them can't be used."""
     check, problems = hotwords.check_words(request.form.get("words", "")[:LONGEST_TEXT], **limits())
-    return render_template("hotwords/_check.html", check=check, problems=problems, limits=limits())
+    lacking = unspellable(current_settings(), check.words)
+    return render_template("hotwords/_check.html", check=check, problems=problems, unspellable=lacking, limits=limits())
+
+
+def chosen_for_upload() -> str:
+    """Whether the chosen lists and typed words together can be used, and which of them the model can't spell."""
+    lists = [found for text in request.form.getlist("hotword_lists")[:50] if (found := _uuid(text)) is not None]
+    words: tuple[str, ...] = ()
+    refused: PortalError | None = None
+    try:
+        typed = request.form.get("hotwords", "")[:LONGEST_TEXT]
+        words = hotwords.snapshot(db.session(), current_actor(), lists, typed, **limits()).words
+    except PortalError as error:
+        if error.code not in REFUSALS:
+            raise
+        refused = error
+    return render_template(
+        "hotwords/_spelling.html",
+        unspellable=unspellable(current_settings(), words),
+        error=shown_error(refused) if refused else None,
+    )
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
 
 
 def create(place: Place, *, scope: str, department_id: uuid.UUID | None = None, **extra: Any) -> Any:

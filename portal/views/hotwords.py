@@ -38,6 +38,13 @@ def check() -> str:
     return pages.checked()
 
 
+@bp.post("/hotwords/spelling", endpoint="index_spelling")
+@requires(Permission.USE_HOTWORDS, reads=True)
+def spelling() -> str:
+    """What is to be known about the words chosen for an upload; saves nothing."""
+    return pages.chosen_for_upload()
+
+
 @bp.post("/hotwords/<uuid:list_id>", endpoint="index_save")
 @requires(Permission.USE_HOTWORDS)
 def save(list_id: uuid.UUID) -> Any:

@@ -9,11 +9,14 @@ from urllib.parse import quote
 from flask import Blueprint, Response, render_template, request
 from flask_babel import gettext
 
+from portal.asr.vocabulary import Unspellable
 from portal.db import db
 from portal.errors import NotFound
 from portal.http.guards import requires
+from portal.http.installation import current_settings
 from portal.http.people import current_actor
 from portal.http.tag_words import language_name, speaker_name, tag_name
+from portal.services.hotwords.vocabulary import unspellable
 from portal.services.identity.permissions import Permission
 from portal.services.recognition import progress
 from portal.services.transcripts import exports, reading, spans
@@ -43,9 +46,18 @@ def show(recording_id: uuid.UUID) -> str:
         paragraphs=shown,
         timed=any(sentence.word_places for paragraph in shown for sentence in paragraph.sentences),
         changes=reading.changes_by_table(session, found.transcript),
+        unspellable=_unspellable(found),
         parts=reading.later_parts(session, found.transcript),
         channels=_channels(),
     )
+
+
+def _unspellable(found: reading.Reading) -> tuple[Unspellable, ...]:
+    """Hotwords of this run that its model can't spell; nothing where that model is gone."""
+    run = found.transcription
+    if run is None or not run.hotwords or not run.model:
+        return ()
+    return unspellable(current_settings(), run.hotwords, digest=str(run.model.get("digest", "")))
 
 
 def _spans_page(found: reading.Reading) -> str:

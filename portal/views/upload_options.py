@@ -12,6 +12,7 @@ from portal.errors import PortalError
 FIELDS = frozenset(
     {
         *("itn", "channels", "hotword_lists", "hotwords", "result", "language", "speakers", "speaker_count"),
+        "hotword_strength",
         *("vad_preset", "vad_max_segment", "vad_end_silence", "vad_threshold"),
     }
 )
@@ -27,7 +28,7 @@ def from_form(form: MultiDict[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if "vad_preset" in form:
         found["vad"] = _vad(form)
-    for name in ("result", "language"):
+    for name in ("result", "language", "hotword_strength"):
         if name in form:
             found[name] = form[name]
     if "speakers" in form:

@@ -18,7 +18,7 @@ from portal.services.identity.actor import Actor
 from portal.services.recordings.options import VadChoice, parse_options
 
 CHANNELS = ("mix", "split")
-REMEMBERED = ("vad", "language", "speakers", "speaker_count")
+REMEMBERED = ("vad", "language", "speakers", "speaker_count", "hotword_strength")
 _DISMISSED_KEPT = 100
 
 
@@ -40,6 +40,7 @@ class Choices:
     language: str
     speakers: bool
     speaker_count: int | None
+    hotword_strength: str
     lists: tuple[OfferedList, ...]
 
     @property
@@ -67,6 +68,7 @@ def choices_for(session: Session, actor: Actor, user: User) -> Choices:
         str(kept.get("language") or "auto"),
         kept.get("speakers") is True,
         count if isinstance(count, int) else None,
+        str(kept.get("hotword_strength") or "normal"),
         offered,
     )
 

@@ -125,3 +125,29 @@ def test_offices_do_not_mix(world: World, client_of: ClientOf) -> None:
     assert client_of(world.admin).get("/hotwords").status_code == 403
     assert client_of(world.auditor).get("/hotwords").status_code == 403
     assert client_of(world.lin).get("/admin/hotwords").status_code == 403
+
+
+def test_words_the_model_cannot_spell_are_a_hint_and_no_refusal(world: World, client_of: ClientOf) -> None:
+    client = client_of(world.lin)
+    mine = opened(client, name="表")
+    part = client.post("/hotwords/check", data={"words": "今天 朱镕基"}).text
+    assert "有 1 个词，现在的模型拼不出来" in part
+    assert "“朱镕基”：模型里没有“" in part
+    saved = client.post(f"/hotwords/{mine}", data={"words": "今天 朱镕基", "version": "0"}, follow_redirects=True).text
+    assert "已保存为第 1 版" in saved
+    assert "现在的模型拼不出来" in saved
+    assert "拼不出来" not in client.post("/hotwords/check", data={"words": "今天"}).text
+
+
+def test_words_for_an_upload_are_looked_at_before_it(team: uuid.UUID, world: World, client_of: ClientOf) -> None:
+    client = client_of(world.lin)
+    part = client.post("/hotwords/spelling", data={"hotword_lists": [str(team), "x"], "hotwords": "朱镕基"}).text
+    assert "朱镕基" in part
+    assert "<html" not in part
+    many = " ".join(f"词{number}" for number in range(205))
+    part = client.post("/hotwords/spelling", data={"hotwords": many}).text
+    assert "热词太多（205 个，最多 200 个）" in part
+    assert "请只留下这次会用到的词" in part
+    assert "热词“a/b”不能使用" in client.post("/hotwords/spelling", data={"hotwords": "a/b"}).text
+    stranger = client_of(world.zhao).post("/hotwords/spelling", data={"hotword_lists": str(team)})
+    assert stranger.status_code == 404

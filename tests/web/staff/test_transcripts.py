@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import asdict
 from urllib.parse import quote
 
 import pytest
@@ -11,7 +12,10 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
-from portal.models import State, Transcription, TranscriptSentence, User
+from portal.asr.engine.releases import Releases
+from portal.asr.types import Substitution
+from portal.models import State, Transcript, Transcription, TranscriptSentence, User
+from portal.settings import MODELS_DIR
 from tests.support.library import add_recording
 from tests.support.world import World
 from tests.web.staff.conftest import Seed
@@ -30,6 +34,46 @@ def test_the_document(world: World, seed: Seed, lin: FlaskClient) -> None:
     assert 'data-b="0" data-e="3600" data-w="0,1,0,' in page
     assert "这是演示模型的结果" in page
     assert "只有您自己" in page
+
+
+def test_what_the_table_changed_is_shown_listed_and_exported(world: World, seed: Seed, lin: FlaskClient) -> None:
+    made = Substitution(0, 900, "新<兰", "星澜", "7", 0, near=True)
+
+    def fill(session: Session) -> uuid.UUID:
+        used = [{"table_id": str(world.research.id), "name": "研发部", "version": 3}]
+        options = {"itn": True, "channels": "mix", "replacements": used}
+        recording = add_recording(session, world.lin, texts=["星澜很好。", "星澜。"], options=options)
+        session.execute(sa.update(Transcript).values(substitution_count=1))
+        first = session.scalars(sa.select(TranscriptSentence).where(TranscriptSentence.position == 0)).one()
+        first.substitutions = [asdict(made)]
+        return recording.id
+
+    recording = seed(fill)
+    page = lin.get(f"/transcripts/{recording}").text
+    marked = '<span class="ui-written" title="听成：新&lt;兰；按替换表写成：星澜">星澜</span>很好。'
+    assert page.count("ui-written") == 2  # the words, and the legend that explains the line
+    assert marked in page
+    assert "研发部，第 3 版" in page
+    assert "改了 1 处" in page
+    assert "<del>新&lt;兰</del> → <b>星澜</b>" in page
+    exported = lin.get(f"/transcripts/{recording}/export/json").get_json(force=True)
+    assert exported["sentences"][0]["substitutions"] == [
+        {"heard": "新<兰", "written": "星澜", "by_sound": True, "word": 0, "begin_ms": 0, "end_ms": 900}
+    ]
+    assert exported["sentences"][1]["substitutions"] == []
+
+
+def test_hotwords_that_the_model_of_this_run_could_not_spell(world: World, seed: Seed, lin: FlaskClient) -> None:
+    digest = Releases(MODELS_DIR / "seaco", None).configured().digest
+    model = {"name": "演示模型", "family": "SeacoParaformer", "digest": digest, "device": "cpu"}
+    recording = seed(lambda s: add_recording(s, world.lin, model=model, hotwords=["今天", "朱镕基"]).id)
+    page = lin.get(f"/transcripts/{recording}").text
+    assert "有 1 个热词，这个模型拼不出来" in page
+    assert '<p class="ui-break">朱镕基</p>' in page
+    gone = seed(
+        lambda s: add_recording(s, world.lin, "另一段", hotwords=["朱镕基"]).id
+    )  # its model is not here any more
+    assert "拼不出来" not in lin.get(f"/transcripts/{gone}").text
 
 
 def test_ten_thousand_sentences_come_in_parts(world: World, seed: Seed, lin: FlaskClient) -> None:

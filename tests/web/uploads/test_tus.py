@@ -23,11 +23,12 @@ from portal.asr.types import TranscribeOptions, VadOptions
 from portal.db import db
 from portal.http.signed_in import cookie_name
 from portal.models import AuditEvent, Recording, Transcription, Upload, User
+from portal.services.hotwords import replacement_editing as editing
 from portal.services.recordings.file_store import FileStore
 from portal.services.recordings.options import transcribe_options
 from portal.settings import Settings
 from tests.support.sounds import wav
-from tests.support.world import World
+from tests.support.world import World, actor
 from tests.web.uploads.conftest import Tus, sha256
 
 DATA = wav(1.0, seed=1)
@@ -39,6 +40,8 @@ DEFAULTS: dict[str, Any] = {
     "language": "auto",
     "speakers": False,
     "speaker_count": None,
+    "hotword_strength": "normal",
+    "replacements": [],
 }
 
 
@@ -207,6 +210,8 @@ def test_giving_up_and_strangers(app: Flask, tus: Tus, stranger: Tus, settings: 
         ({"language": "http://x"}, "INVALID_VALUE"),
         ({"speakers": 2}, "INVALID_VALUE"),
         ({"speaker_count": 21}, "INVALID_VALUE"),
+        ({"hotword_strength": "strong"}, "INVALID_VALUE"),
+        ({"replacements": []}, "UNKNOWN_FIELD"),
         ({"hotword_lists": ["../x"]}, "INVALID_VALUE"),
         ({"hotword_lists": ["6f2f1a3e-0000-4000-8000-000000000000"]}, "NOT_FOUND"),
         ({"hotwords": "http://127.0.0.1/x"}, "HOTWORD_REFUSED"),
@@ -224,6 +229,7 @@ def test_a_way_of_cutting_and_the_rest_are_kept_in_numbers(app: Flask, tus: Tus)
         "language": "yue",
         "speakers": True,
         "speaker_count": 3,
+        "hotword_strength": "careful",
     }
     assert tus.send(DATA, options=chosen).status_code == 204
     assert tus.send(wav(1.0, seed=2), options={"vad": {"preset": "lecture"}}).status_code == 204
@@ -233,7 +239,19 @@ def test_a_way_of_cutting_and_the_rest_are_kept_in_numbers(app: Flask, tus: Tus)
     run = transcribe_options(kept[0], ("达摩院",))
     assert run.vad == VadOptions(12_000, 450, 0.7)
     assert (run.language, run.speakers, run.speaker_count, run.hotwords) == ("yue", True, 3, ("达摩院",))
+    assert run.hotword_weight == 0.7
     assert transcribe_options({}) == TranscribeOptions()
+
+
+def test_the_table_in_force_at_the_upload_is_noted(app: Flask, world: World, tus: Tus) -> None:
+    with app.app_context():
+        draft = editing.Draft("新兰", "星澜")
+        editing.add(db.session(), actor(world.admin), world.research.id, draft, editing.Limits())
+        db.session.commit()
+    assert tus.send(DATA).status_code == 204
+    assert tus.send(wav(1.0, seed=2), options={"result": "spans"}).status_code == 204
+    kept = [row.options["replacements"] for row in rows(app, Transcription) if isinstance(row, Transcription)]
+    assert kept == [[{"table_id": str(world.research.id), "name": world.research.name, "version": 1}], []]
 
 
 def test_spans_need_no_hotwords(app: Flask, tus: Tus) -> None:

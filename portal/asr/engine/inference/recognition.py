@@ -19,12 +19,12 @@ from portal.asr.engine.inference.cif import Cif
 from portal.asr.engine.inference.encoders import Stages, torch_stages
 from portal.asr.engine.inference.features import FrontendSettings
 from portal.asr.engine.inference.hotword_head import HotwordHead
-from portal.asr.engine.inference.hotwords import read_seg_dict
 from portal.asr.engine.inference.loading import Loaded
 from portal.asr.engine.timing import token_times
 from portal.asr.engine.words import words_of
 from portal.asr.errors import ModelError
 from portal.asr.types import Word
+from portal.asr.vocabulary import read_seg_dict
 
 Floats = npt.NDArray[np.float32]
 

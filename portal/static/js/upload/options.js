@@ -4,6 +4,7 @@ import { csrfToken, fill } from "../notices.js";
 
 const REMEMBERED = [
   ...["itn", "channels", "hotword_lists", "speakers", "speaker_count", "language"],
+  "hotword_strength",
   ...["vad_preset", "vad_max_segment", "vad_end_silence", "vad_threshold"],
 ];
 
@@ -34,6 +35,7 @@ export function chosen(form) {
     hotword_lists: able ? lists : [],
     hotwords: able ? fields.hotwords.value.trim() : "",
   };
+  if (fields.hotword_strength) options.hotword_strength = fields.hotword_strength.value;
   if (fields.language) options.language = fields.language.value;
   if (fields.speakers) {
     options.speakers = fields.speakers.value === "1";
