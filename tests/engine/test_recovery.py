@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 import time
+from pathlib import Path
 
 import pytest
 
 from portal.asr.engine.backend import Backend, DeviceLost
-from portal.asr.engine.fake import SEGMENT_MS, expected_text, marker
+from portal.asr.engine.contract import RecordingOptions
+from portal.asr.engine.crash_journal import CrashJournal, content_digest
+from portal.asr.engine.fake import SEGMENT_MS, expected_text, fake_model, marker
 from portal.asr.engine.model_thread import Care
 from portal.asr.errors import EngineFailed
 from tests.engine.in_process import Watched, house
@@ -112,15 +115,21 @@ def test_a_segment_that_fails_alone_fails_its_own_recording(mode: str) -> None:
         assert good.text == expected_text(noise(40, 1))
 
 
-def test_a_lost_device_ends_the_process() -> None:
+def test_a_lost_device_ends_the_process_and_its_batch_is_suspect(tmp_path: Path) -> None:
     class Lost(Watched):
         def recognise(self, features: object, options: object) -> object:  # type: ignore[override]
             raise DeviceLost("CUDA error")
 
-    with house(Lost()) as home:
+    journal = CrashJournal(tmp_path / "engine.journal")
+    journal.open()
+    with house(Lost(), Care(journal)) as home:
         home.open(noise(10, 1))
         home.until(lambda: home.endings)
         assert home.endings[0][0] == 70
+    later = CrashJournal(tmp_path / "engine.journal")
+    later.open()
+    piece = Watched().open_stream(RecordingOptions()).feed(noise(10, 1), True)[0]
+    assert later.verdict(content_digest(piece.features, fake_model().digest)) == "suspect"
 
 
 def test_words_that_come_only_in_halves_are_found() -> None:
