@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from portal.asr.engine.timing import fire_weights
 
@@ -22,21 +23,35 @@ Floats = npt.NDArray[np.float32]
 class Cif:
     """The token predictor of a Paraformer (CifPredictorV2 or V3)."""
 
-    def __init__(self, predictor: Any) -> None:
+    def __init__(self, predictor: Any, *, together: bool = True) -> None:
+        """``together``: a batch in few launches and one copy, as a GPU needs it; otherwise segment by segment, so that
+        on a CPU not even a last bit depends on the batch: integer arithmetic would enlarge it."""
         self._predictor = predictor
+        self._together = together
 
     def fire(self, hidden: torch.Tensor, lengths: Sequence[int]) -> list[Floats | None]:
         """``hidden`` (B, T, D), zero after ``lengths`` (B,). Per item the weights (tokens, frames) of its tokens; None
         where the model gave no numbers. One copy to the host."""
+        if not self._together:
+            alone = (self._alphas(hidden[row : row + 1, :length])[0] for row, length in enumerate(lengths))
+            return [self._tokens(alphas) for alphas in alone]
+        on_host = self._alphas(hidden)
+        return [self._tokens(on_host[row, :length]) for row, length in enumerate(lengths)]
+
+    def _alphas(self, hidden: torch.Tensor) -> Floats:
+        """(B, T, D) to the weights (B, T) of frames, on the host."""
         predictor = self._predictor
         context = torch.relu(predictor.cif_conv1d(predictor.pad(hidden.transpose(1, 2))))
         alphas = torch.sigmoid(predictor.cif_output(context.transpose(1, 2)))
         alphas = torch.relu(alphas * predictor.smooth_factor - predictor.noise_threshold).squeeze(-1)
-        on_host = alphas.float().cpu().numpy()
-        return [self._tokens(on_host[row, :length]) for row, length in enumerate(lengths)]
+        on_host: Floats = alphas.float().cpu().numpy()
+        return on_host
 
     def embed(self, hidden: torch.Tensor, tokens: Sequence[Floats]) -> torch.Tensor:
         """Acoustic embeddings (B, max tokens, D) of tokens with these weights."""
+        if not self._together:
+            alone = [torch.from_numpy(item) @ hidden[row, : item.shape[1]] for row, item in enumerate(tokens)]
+            return pad_sequence(alone, batch_first=True)
         padded = np.zeros((len(tokens), max(map(len, tokens)), hidden.size(1)), dtype=np.float32)
         for row, weights in enumerate(tokens):
             padded[row, : weights.shape[0], : weights.shape[1]] = weights

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,7 @@ class Arithmetic:
 
 
 class Graph:
-    """One graph in the making; ``save`` ends it. Names are of values; every method returns the name of its result."""
+    """One graph in the making, in a ``with`` block; ``save`` ends it. Methods return the name of their result."""
 
     def __init__(self, folder: Path, arithmetic: Arithmetic) -> None:
         """``folder``: exists and receives ``graph.onnx`` and ``weights.bin``."""
@@ -51,6 +51,12 @@ class Graph:
         self._outputs: list[onnx.ValueInfoProto] = []
         self._file: BinaryIO = (folder / WEIGHTS).open("wb")
         self._count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._file.close()
 
     def input(self, name: str, shape: Sequence[int | str], kind: int = TensorProto.FLOAT) -> str:
         """Declare an input; a text in ``shape`` stands for a length that varies."""
@@ -139,8 +145,7 @@ class Graph:
         return names
 
     def save(self, name: str) -> None:
-        """Write ``graph.onnx`` and close the weights."""
-        self._file.close()
+        """Write ``graph.onnx``; the weights are complete once the block ends."""
         graph = helper.make_graph(self._nodes, name, self._inputs, self._outputs, self._weights)
         versions = [helper.make_opsetid("", 18), helper.make_opsetid(_FUSED, 1)]
         model = helper.make_model(graph, opset_imports=versions, ir_version=9, producer_name="portal")

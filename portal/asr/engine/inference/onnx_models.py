@@ -24,14 +24,14 @@ def write_encoder(encoder: Any, folder: Path, arithmetic: Arithmetic) -> None:
     _expect(type(encoder).__name__ == "SANMEncoder", "encoder")
     _expect(type(encoder.embed).__name__ == "SinusoidalPositionEncoder", "embed")
     _expect(bool(encoder.normalize_before) and not encoder.interctc_layer_idx, "encoder layout")
-    graph = Graph(folder, arithmetic)
-    layers = [*encoder.encoders0, *encoder.encoders]
-    value = graph.input("embedded", ["frames", layers[0].in_size])
-    for layer in layers:
-        value = _encoder_layer(graph, layer, value)
-    value = graph.norm(value, encoder.after_norm)
-    graph.output(value, "hidden", ["frames", encoder.output_size()])
-    graph.save("encoder")
+    with Graph(folder, arithmetic) as graph:
+        layers = [*encoder.encoders0, *encoder.encoders]
+        value = graph.input("embedded", ["frames", layers[0].in_size])
+        for layer in layers:
+            value = _encoder_layer(graph, layer, value)
+        value = graph.norm(value, encoder.after_norm)
+        graph.output(value, "hidden", ["frames", encoder.output_size()])
+        graph.save("encoder")
 
 
 def _encoder_layer(graph: Graph, layer: Any, value: str) -> str:
@@ -58,18 +58,18 @@ def _feed_forward(graph: Graph, layer: Any, value: str) -> str:
 def write_decoder(decoder: Any, folder: Path, arithmetic: Arithmetic) -> None:
     """``memory`` (T, D) and ``acoustic`` (N, D) to ``states`` (N, D) and, with an output layer, ``scores`` (N, V)."""
     _expect(type(decoder).__name__ == "ParaformerSANMDecoder" and bool(decoder.normalize_before), "decoder")
-    graph = Graph(folder, arithmetic)
-    size = decoder.after_norm.normalized_shape[0]
-    memory = graph.input("memory", ["frames", size])
-    value = graph.input("acoustic", ["tokens", size])
-    for layer in (*decoder.decoders, *(decoder.decoders2 or ()), *decoder.decoders3):
-        value = _decoder_layer(graph, layer, value, memory)
-    value = graph.norm(value, decoder.after_norm)
-    graph.output(value, "states", ["tokens", size])
-    if decoder.output_layer is not None:
-        scores = graph.linear(value, _plain(decoder.output_layer))
-        graph.output(scores, "scores", ["tokens", decoder.output_layer.out_features])
-    graph.save("decoder")
+    with Graph(folder, arithmetic) as graph:
+        size = decoder.after_norm.normalized_shape[0]
+        memory = graph.input("memory", ["frames", size])
+        value = graph.input("acoustic", ["tokens", size])
+        for layer in (*decoder.decoders, *(decoder.decoders2 or ()), *decoder.decoders3):
+            value = _decoder_layer(graph, layer, value, memory)
+        value = graph.norm(value, decoder.after_norm)
+        graph.output(value, "states", ["tokens", size])
+        if decoder.output_layer is not None:
+            scores = graph.linear(value, _plain(decoder.output_layer))
+            graph.output(scores, "scores", ["tokens", decoder.output_layer.out_features])
+        graph.save("decoder")
 
 
 def _decoder_layer(graph: Graph, layer: Any, value: str, memory: str) -> str:
@@ -89,20 +89,20 @@ def _decoder_layer(graph: Graph, layer: Any, value: str, memory: str) -> str:
 def write_timestamps(predictor: Any, folder: Path, arithmetic: Arithmetic) -> None:
     """``hidden`` (T, D) to ``weights`` (T * upsample_times): from these follow the times of tokens."""
     _expect(predictor.upsample_type == "cnn_blstm" and not predictor.use_cif1_cnn, "upsample_type")
-    graph = Graph(folder, arithmetic)
-    upsample = predictor.upsample_cnn
-    size, times = upsample.in_channels, predictor.upsample_times
-    hidden = graph.input("hidden", ["frames", size])
-    # a transposed convolution whose step is its width is one product per frame
-    kernel = upsample.weight.detach().permute(0, 2, 1).reshape(size, times * size)
-    wide = graph.product(hidden, kernel, upsample.bias.detach().repeat(times))
-    steps = graph.node("Reshape", [wide, graph.weight(np.array([-1, 1, size]))])
-    both = _lstm(graph, predictor.blstm, steps)
-    score = graph.product(both, predictor.cif_output2.weight.detach().T, predictor.cif_output2.bias)
-    weights = graph.node("Mul", [graph.node("Sigmoid", [score]), graph.weight(_scalar(predictor.smooth_factor2))])
-    weights = graph.node("Relu", [graph.node("Sub", [weights, graph.weight(_scalar(predictor.noise_threshold2))])])
-    graph.output(graph.node("Reshape", [weights, graph.weight(np.array([-1]))]), "weights", ["steps"])
-    graph.save("timestamps")
+    with Graph(folder, arithmetic) as graph:
+        upsample = predictor.upsample_cnn
+        size, times = upsample.in_channels, predictor.upsample_times
+        hidden = graph.input("hidden", ["frames", size])
+        # a transposed convolution whose step is its width is one product per frame
+        kernel = upsample.weight.detach().permute(0, 2, 1).reshape(size, times * size)
+        wide = graph.product(hidden, kernel, upsample.bias.detach().repeat(times))
+        steps = graph.node("Reshape", [wide, graph.weight(np.array([-1, 1, size]))])
+        both = _lstm(graph, predictor.blstm, steps)
+        score = graph.product(both, predictor.cif_output2.weight.detach().T, predictor.cif_output2.bias)
+        weights = graph.node("Mul", [graph.node("Sigmoid", [score]), graph.weight(_scalar(predictor.smooth_factor2))])
+        weights = graph.node("Relu", [graph.node("Sub", [weights, graph.weight(_scalar(predictor.noise_threshold2))])])
+        graph.output(graph.node("Reshape", [weights, graph.weight(np.array([-1]))]), "weights", ["steps"])
+        graph.save("timestamps")
 
 
 def _scalar(value: float) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -32,8 +32,8 @@ def integer_bits(cpuinfo: Path = Path("/proc/cpuinfo")) -> int:
         text = cpuinfo.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return 7
-    lines = (line for line in text.splitlines() if line.lower().startswith(("flags", "features")))
-    return 8 if any(flag in next(lines, "") for flag in _WIDE_PRODUCTS) else 7
+    known = next((line for line in text.splitlines() if line.lower().startswith(("flags", "features"))), "")
+    return 8 if any(flag in known for flag in _WIDE_PRODUCTS) else 7
 
 
 def onnx_stages(
