@@ -107,9 +107,12 @@ def test_word_times_are_worked_out_only_when_wanted(recogniser: Recogniser, segm
         assert all((word.begin_ms, word.end_ms) == (0, 10 * len(bank)) for word in other.words)
 
 
-def test_a_batch_waits_for_the_device_three_times(recogniser: Recogniser, segments: list[np.ndarray]) -> None:
+def test_a_batch_waits_for_the_device_three_times(
+    recogniser: Recogniser, segments: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Tokens, text, times; FunASR's parts ask for lengths, too, but those are on the host."""
     recogniser.recognise(segments[:1], BatchOptions(("数据仓库",)))
+    monkeypatch.setattr(recogniser, "_cif", Cif(recogniser._model.predictor))
     for want, copies in ((True, 3), (False, 2)):
         with Waits() as waits:
             recogniser.recognise(segments[:9], BatchOptions(("数据仓库",), want_words=want))
@@ -138,19 +141,20 @@ def test_tokens_of_a_batch_take_few_launches_and_one_copy(loaded: Loaded, size: 
     assert set(waits.found) <= {"cpu", "float"}
 
 
-def test_tokens_and_embeddings_equal_funasr(loaded: Loaded, segments: list[np.ndarray]) -> None:
+@pytest.mark.parametrize("together", [True, False])
+def test_tokens_and_embeddings_equal_funasr(loaded: Loaded, segments: list[np.ndarray], together: bool) -> None:
     model, recogniser = loaded.model, Recogniser(loaded, "cpu")
     features = [recogniser.frontend.join(bank) for bank in segments[:12]]
     with torch.inference_mode():
         hidden = torch_stages(model, "cpu").encoder(features)
-        fired = Cif(model.predictor).fire(hidden, [len(item) for item in features])
+        fired = Cif(model.predictor, together=together).fire(hidden, [len(item) for item in features])
         for row, (item, weights) in enumerate(zip(features, fired, strict=True)):
             own = hidden[row : row + 1, : len(item)]
             expected, count, _, _ = model.calc_predictor(own, torch.as_tensor([len(item)]))
             assert weights is not None
             assert len(weights) == int(count.round())
             if len(weights):
-                found = Cif(model.predictor).embed(own, [weights])
+                found = Cif(model.predictor, together=together).embed(own, [weights])
                 assert (found - expected[:, : len(weights)]).abs().max() < 1e-5
 
 

@@ -16,6 +16,8 @@ import numpy.typing as npt
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
+from portal.asr.engine.inference.packed import TorchPackedEncoder, covers
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -112,7 +114,9 @@ class TorchTimestampHead:
 
 
 def torch_stages(model: Any, device: str) -> Stages:
-    """The stages as FunASR computes them, padded."""
+    """The stages as FunASR computes them; on a CPU, where padding costs as much as speech, with a packed encoder."""
     has_times = hasattr(model.predictor, "cif_output2")
     timestamps = TorchTimestampHead(model) if has_times else None
-    return Stages(TorchPaddedEncoder(model, device), TorchDecoder(model), timestamps)
+    packed = device == "cpu" and covers(model.encoder)
+    encoder = TorchPackedEncoder(model.encoder) if packed else TorchPaddedEncoder(model, device)
+    return Stages(encoder, TorchDecoder(model), timestamps)

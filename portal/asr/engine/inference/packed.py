@@ -27,9 +27,9 @@ class TorchPackedEncoder:
     def __init__(self, encoder: Any) -> None:
         """``encoder``: FunASR's SANMEncoder. Raises ModelError(MODEL_FAMILY_REFUSED) for layers of another kind."""
         self._encoder = encoder
-        self._layers = [_Layer(layer) for layer in [*encoder.encoders0, *encoder.encoders]]
         if not covers(encoder):
             raise ModelError("MODEL_FAMILY_REFUSED", "the encoder's layers are not known here", family="encoder")
+        self._layers = [_Layer(layer) for layer in [*encoder.encoders0, *encoder.encoders]]
         self._scale = np.float32(encoder.output_size() ** 0.5)
         self._positions = torch.zeros(0, 0)
 

@@ -60,7 +60,7 @@ class Recogniser:
         self.frontend = FrontendSettings.load(loaded.config.get("frontend_conf") or {}, loaded.directory / "am.mvn")
         self._silent = {self._model.sos, self._model.eos, self._model.blank_id}
         predictor = self._model.predictor
-        self._cif = Cif(predictor)
+        self._cif = Cif(predictor, together=device != "cpu")
         self.has_word_times = hasattr(predictor, "cif_output2")
         if self.has_word_times and predictor.upsample_type not in ("cnn", "cnn_blstm"):
             kind = str(predictor.upsample_type)
