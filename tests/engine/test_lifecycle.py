@@ -53,6 +53,7 @@ def test_a_switch_serves_the_next_recording_and_leaves_the_running_one_its_model
             assert text_of(list(after.results())) == expected_text(pcm, model="next")
             assert after.model.name == "next"
         assert two.client.status().old_models == 1
+        time.sleep(1.2)  # the engine looks twice a second for models that nobody uses
         before.push(pcm[15 * SECOND :])
         before.finish()
         assert text_of(list(before.results())) == expected_text(pcm)
@@ -145,6 +146,38 @@ def test_unloaded_models_stay_away_until_they_are_loaded_again(two: Running) -> 
     pcm = noise(5, 4)
     assert text_of(recognise(two.client, pcm)) == expected_text(pcm)
     assert two.client.status().load_seconds is not None
+
+
+def test_a_load_that_fails_leaves_the_models_unloaded(tmp_path: Path) -> None:
+    current = tmp_path / "current"
+    current.write_text("fake")
+    with engine("fake", tmp_path, ["--models", NAMES, "--current", str(current)]) as running:
+        wait_ready(running)
+        running.client.until_changed(running.client.start_unload(), 10)
+        current.write_text("broken")
+        change = running.client.until_changed(running.client.start_load(), 10)
+        assert (change.step, change.code) == ("failed", "MODEL_CANARY")
+        assert running.client.status().state == "unloaded"
+        current.write_text("next")
+        assert running.client.until_changed(running.client.start_load(), 10).step == "done"
+
+
+def test_models_that_do_not_wake_are_tried_again(tmp_path: Path) -> None:
+    current = tmp_path / "current"
+    current.write_text("fake")
+    arguments = ["--models", NAMES, "--current", str(current), "--idle-unload-s", "0.3"]
+    with engine("fake", tmp_path, arguments) as running:
+        wait_ready(running)
+        until(running.client, lambda now: now.state == "asleep")
+        current.write_text("large")
+        with pytest.raises(EngineUnavailable):
+            running.client.open(options=RecordingOptions())
+        status = running.client.status()
+        assert (status.state, status.ready) == ("unloaded", False), "workers keep their recordings in the queue"
+        assert status.change is not None
+        assert status.change.code == "ENGINE_NO_ROOM"
+        current.write_text("fake")
+        until(running.client, lambda now: now.change is not None and now.change.step == "done", 40)
 
 
 def test_unloading_refuses_while_somebody_is_recognised_or_waits_for_them(two: Running) -> None:

@@ -26,7 +26,7 @@ from portal.asr.errors import AsrError, EngineBusy, EngineFailed, EngineUnavaila
 from portal.asr.types import ModelInfo
 
 _LOOK_S: Final = 0.05
-_TRY_AGAIN_S: Final = 30.0
+_TRY_AGAIN_S: Final = 10.0
 _LOADING: Final = "the models are being loaded"
 _UNLOADED: Final = "an administrator has unloaded the models"
 _LEAVING: Final = "the models are being unloaded"
