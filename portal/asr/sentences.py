@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -18,6 +19,10 @@ LONG_PARAGRAPH_CHARACTERS = 500
 BREATH_MS = 600
 
 _MIN_PIECE = 10  # words: a run-on is not split right after its beginning
+_UNSPACED = re.compile(
+    r"[\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]"
+)
+"""Letters of scripts without spaces between words: Chinese characters, kana, full-width forms."""
 _LATIN_MARKS = str.maketrans({"，": ",", "、": ",", "；": ";", "：": ":", "。": ".", "？": "?", "！": "!"})
 
 
@@ -102,13 +107,14 @@ def render(words: Sequence[Word], marks: Sequence[str]) -> str:
 
 
 def join(left: str, right: str) -> str:
-    """Two pieces of text in a row, with a space where two Western words or sentences would touch."""
-    space = left and right and _western(left[-1]) and (right[0].isascii() and right[0].isalnum())
+    """Two pieces of text in a row, with a space where two words or sentences of a spaced script would touch."""
+    space = left and right and (_spaced(left[-1]) or left[-1] in ".,;:?!%)'\"") and _spaced(right[0])
     return f"{left} {right}" if space else left + right
 
 
-def _western(character: str) -> bool:
-    return character.isascii() and (character.isalnum() or character in ".,;:?!%)'\"")
+def _spaced(character: str) -> bool:
+    """Whether words in this letter's script are set apart by spaces: Latin, Korean and others, not Chinese or kana."""
+    return character.isalnum() and not _UNSPACED.match(character)
 
 
 def paragraphed(sentences: Iterable[Sentence], *, pause_ms: int = PARAGRAPH_PAUSE_MS) -> tuple[Sentence, ...]:

@@ -164,6 +164,9 @@ def test_join() -> None:
     assert join("好。", "No.") == "好。No."
     assert join("GPU", "好") == "GPU好"
     assert join("", "a") == "a"
+    assert join("안녕하세요", "여러분") == "안녕하세요 여러분"
+    assert join("デー", "タ") == "データ"
+    assert join("café", "au") == "café au"
 
 
 def test_run_ons_are_split_at_commas() -> None:
