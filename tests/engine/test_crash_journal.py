@@ -169,6 +169,8 @@ def test_poison_is_refused_after_two_deaths_alone_and_its_mates_are_not(tmp_path
             waiting = {name: pcm for name, pcm in waiting.items() if found[name] == "ENGINE_UNAVAILABLE"}
     assert results == {**{f"mate{n}": expected_text(pcm) for n, pcm in enumerate(mates)}, "bad": "POISON"}
     assert lives <= 4
+    known = json.loads((tmp_path / "e.suspects").read_text())
+    assert [deaths for deaths, _ in known.values()] == [2], "who ran alone and lived is no suspect any more"
     with engine("fake", tmp_path, FAST_HANG) as running:
         wait_ready(running)
         assert outcome(running, noise(20, 5) + poison(mode)) == "POISON", "in another recording, too"
