@@ -211,3 +211,27 @@ def test_a_department_with_pairs_is_not_deleted_and_old_recordings_keep_theirs(s
     assert session.scalar(sa.select(sa.func.count()).select_from(ReplacementPair)) == 1
     with pytest.raises(NotFound):
         replacements.pairs_of(session, admin, empty.id)
+
+
+def test_a_change_that_came_while_waiting_for_the_table_is_not_overwritten(
+    session: Session, people: World, table: uuid.UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pair was in force when the page asked, and ended by somebody else before the table's lock was got."""
+    admin = actor(people.admin)
+    pair_id = replacements.pairs_of(session, admin, table).pairs[0].id
+    hold = editing._hold
+
+    def slow_hold(session: Session, who: Actor, table_id: uuid.UUID) -> ReplacementTable:
+        held = hold(session, who, table_id)
+        ended = sa.update(ReplacementPair).where(ReplacementPair.id == pair_id).values(until=99)
+        session.execute(ended.execution_options(synchronize_session=False))
+        return held
+
+    monkeypatch.setattr(editing, "_hold", slow_hold)
+    for act in (
+        lambda: editing.edit(session, admin, pair_id, Draft("deep seek", "别的"), LIMITS),
+        lambda: editing.remove(session, admin, pair_id),
+    ):
+        with pytest.raises(NotFound):
+            act()
+        session.rollback()
