@@ -228,10 +228,9 @@ def test_a_change_that_came_while_waiting_for_the_table_is_not_overwritten(
         return held
 
     monkeypatch.setattr(editing, "_hold", slow_hold)
-    for act in (
-        lambda: editing.edit(session, admin, pair_id, Draft("deep seek", "别的"), LIMITS),
-        lambda: editing.remove(session, admin, pair_id),
-    ):
-        with pytest.raises(NotFound):
-            act()
-        session.rollback()
+    with pytest.raises(NotFound):
+        editing.edit(session, admin, pair_id, Draft("deep seek", "别的"), LIMITS)
+    session.rollback()
+    with pytest.raises(NotFound):
+        editing.remove(session, admin, pair_id)
+    session.rollback()
