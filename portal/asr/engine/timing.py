@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.float32]
 _SHIFT: Final = -1.5
 _EDGE: Final = 5
 _LONGEST: Final = 12
+_NOTHING: Final = 1e-6
+"""Weights with a smaller sum say nothing, and could not be scaled without overflow."""
 
 
 def fire_weights(alphas: Floats, threshold: float) -> Floats:
@@ -65,10 +67,10 @@ def token_times(alphas: Floats, tokens: int, frame_ms: float, *, scale_to: int |
         return []
     limit = np.float32(1.0 - 1e-4)
     weights = alphas
-    if scale_to is not None and weights.sum() > 0:
+    if scale_to is not None and weights.sum() > _NOTHING:
         weights = weights * np.float32(np.float32(scale_to) / weights.sum())
     fires = fire_places(weights, float(limit))
-    if len(fires) != tokens + 1 and weights.sum() > 0:
+    if len(fires) != tokens + 1 and weights.sum() > _NOTHING:
         fires = fire_places(weights / np.float32(weights.sum() / np.float32(tokens + 1)), float(limit))
     places = _exactly(fires.astype(np.float64) + _SHIFT, tokens + 1, len(alphas))
     return _clamped(_durations(places, len(alphas)), len(alphas), frame_ms)
