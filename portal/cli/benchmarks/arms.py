@@ -23,6 +23,7 @@ from portal.cli.benchmarks.processes import (
     Unavailable,
     cpu_seconds,
     environment,
+    last_lines,
     peak_rss_mib,
     stop,
     wait_for,
@@ -186,7 +187,21 @@ class EngineArm(Arm):
         return self.with_options(recordings, LIKE_FUNASR, self._repeat)
 
     def with_options(self, recordings: Sequence[Recording], options: dict[str, Any], repeat: int = 1) -> Round:
-        """All files with the given ``RecordingOptions``, spread over the clients."""
+        """All files with the given ``RecordingOptions``, spread over the clients.
+
+        Raises ClickException when the engine ends under it: a figure without our own arm is worth nothing.
+        """
+        try:
+            return self._round(recordings, options, repeat)
+        except (EngineUnavailable, click.ClickException) as error:
+            assert self._engine is not None
+            status, log = self._engine.poll(), self._setup.log(self.name)
+            if status is None:
+                raise
+            text = f"the engine ended with status {status}: {last_lines(log)}"
+            raise click.ClickException(text) from error
+
+    def _round(self, recordings: Sequence[Recording], options: dict[str, Any], repeat: int) -> Round:
         assert self._engine is not None
         shares = [list(range(len(recordings)))[number :: self._processes] for number in range(self._processes)]
         pid, before = self._engine.pid, self.status()
