@@ -18,7 +18,6 @@ from portal.asr.engine.client import EngineClient
 from portal.asr.engine.contract import RecordingOptions
 from portal.asr.engine.fake import SEGMENT_MS, expected_text, marker
 from portal.asr.engine.protocol import CLIENT_MESSAGES, ENGINE_MESSAGES, MAX_PUSH, Decoder, Message, encode
-from portal.asr.engine.recording import WINDOW
 from portal.asr.errors import EngineBusy, EngineFailed, ProtocolError
 from tests.engine.support import Running, engine, recognise, text_of, wait_ready
 from tests.engine.test_protocol import OPEN, frame
@@ -51,8 +50,9 @@ def opened(**changes: object) -> bytes:
     return frame(json.dumps({"type": "open", **OPEN, **changes}, ensure_ascii=False).encode())
 
 
-def talk(running: Running, *raw: bytes, wait: bool = True) -> list[Message]:
+def talk(running: Running, *raw: bytes, wait: bool = True, patience_s: float = 20.0) -> list[Message]:
     """Send bytes as they are; everything the engine answers until it hangs up, or nothing when not waiting."""
+    deadline = time.monotonic() + patience_s
     decoder, found = Decoder(ENGINE_MESSAGES), []
     with socket.socket(socket.AF_UNIX) as raw_socket:
         raw_socket.connect(str(running.socket))
@@ -60,7 +60,8 @@ def talk(running: Running, *raw: bytes, wait: bool = True) -> list[Message]:
         try:
             for piece in raw:
                 raw_socket.sendall(piece)
-            while wait and (data := raw_socket.recv(1 << 16)):
+            # the engine's sign of life keeps a connection busy that it has nothing against
+            while wait and time.monotonic() < deadline and (data := raw_socket.recv(1 << 16)):
                 found += decoder.feed(data)
         except (BrokenPipeError, ConnectionResetError):
             return found
@@ -135,18 +136,11 @@ def test_half_a_sample_is_the_callers_mistake(fake: Running) -> None:
         recording.push(b"abc")
 
 
-def test_a_window_that_is_ignored_ends_the_recording(fake: Running) -> None:
-    piece = encode(Message("push", {}, bytes(MAX_PUSH)), CLIENT_MESSAGES)
-    flood = [opened(), *[piece] * (4 * WINDOW // MAX_PUSH)]
-    answers = talk(fake, *flood, FINISH)
-    # the refusal may be lost with the connection that it ends, a result must not come of it
-    assert code(answers) in ("ENGINE_PROTOCOL", None)
-    assert not any(message.type == "done" for message in answers)
-
-
 def test_questions_for_marks_are_bounded(fake: Running) -> None:
-    ask = [frame(json.dumps({"type": "punctuate", "id": n}).encode(), b"a\nb") for n in range(200)]
-    assert code(talk(fake, opened(), *ask)) in ("ENGINE_BUSY", None)
+    ask = b"".join(frame(json.dumps({"type": "punctuate", "id": n}).encode(), b"a\nb") for n in range(500))
+    answers = talk(fake, opened() + ask, patience_s=5.0)
+    answered = sum(message.type == "punctuated" for message in answers)
+    assert code(answers) == "ENGINE_BUSY" or answered == 500
 
 
 def test_strange_words_come_back_with_as_many_marks(fake: Running) -> None:

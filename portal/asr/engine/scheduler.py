@@ -140,10 +140,10 @@ class Scheduler:
     def push(self, recording: Recording, pcm: bytes) -> None:
         """Add samples. Raises ProtocolError when the caller ignores its window or has finished."""
         with self._changed:
-            if recording.ended:
-                return
             if recording.finished:
                 raise ProtocolError(detail="samples after the end")
+            if recording.ended:
+                return
             if recording.pending_bytes + len(pcm) > WINDOW:
                 raise ProtocolError(detail="more samples than the window allows")
             if pcm:
@@ -263,9 +263,8 @@ class Scheduler:
     def again_alone(self, recording: Recording, key: int, why: Again) -> None:
         """Let a segment be recognised once more, in a batch of its own."""
         with self._changed:
-            segment = recording.waiting.get(key)
-            if segment is not None:
-                segment.run_alone(why)
+            if key in recording.waiting:
+                recording.waiting[key].run_alone(why)
 
     def told_apart(self, recording: Recording, spans: Sequence[tuple[int, int, int]], failed: bool) -> None:
         """The voices of a recording are grouped, or could not be: its end waited for that."""
