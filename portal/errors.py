@@ -204,7 +204,8 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "REPLACEMENT_REFUSED": CatalogueEntry(
         _("“{text}”不能使用。"),
         _(
-            "请写成“错的写法→对的写法”：两边不同，不含标点，最长 {limit} 个字；错的写法至少 2 个字，按读音找时至少 2 个汉字。"
+            "请写成“错的写法→对的写法”：两边不同，不含标点，最长 {limit} 个字；"
+            "错的写法至少 2 个字，按读音找时至少 2 个汉字。"
         ),
         422,
     ),
@@ -219,7 +220,9 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "DEPARTMENT_NAME_TAKEN": CatalogueEntry(_("已经有同名的部门。"), _("请换一个名字。"), 409),
     "DEPARTMENT_NOT_EMPTY": CatalogueEntry(_("部门里还有人或热词表，不能删除。"), _("请先把他们移到别的部门。"), 409),
     # models
-    "ENGINE_IN_USE": CatalogueEntry(_("有录音正在识别，没有卸载。"), _("请选“等正在识别的完成再卸载”，或稍后再试。"), 409),
+    "ENGINE_IN_USE": CatalogueEntry(
+        _("有录音正在识别，没有卸载。"), _("请选“等正在识别的完成再卸载”，或稍后再试。"), 409
+    ),
     "ENGINE_CHANGING": CatalogueEntry(_("引擎正在加载或卸载模型。"), _("请等这一步结束后再试。"), 409),
     "ENGINE_NO_ROOM": CatalogueEntry(
         _("内存不够同时放下两个模型，仍用原来的模型。"), _("请先卸载再加载，或先让别的程序让出内存。"), 507

@@ -26,7 +26,17 @@ FLOORS = [
 ]
 """From the ground up. A module may import from its own floor and from those below."""
 
-HEAVY = {"torch", "funasr", "kaldi_native_fbank", "onnx", "onnxruntime", "transformers", "sentencepiece", "sklearn", "umap"}
+HEAVY = {
+    "torch",
+    "funasr",
+    "kaldi_native_fbank",
+    "onnx",
+    "onnxruntime",
+    "transformers",
+    "sentencepiece",
+    "sklearn",
+    "umap",
+}
 ENGINE_ROOM = "portal.asr.engine.inference"
 RECIPE = "portal.asr.models.recipe"
 WINGS = {"identity", "recordings", "recognition", "transcripts", "hotwords", "audit", "integrations", "administration"}
