@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from portal.asr.engine import pulse
 from portal.asr.engine.backend import Backend, DeviceLost
-from portal.asr.engine.contract import RecordingOptions
+from portal.asr.engine.contract import Memory, RecordingOptions
 from portal.asr.engine.crash_journal import CrashJournal, content_digest
-from portal.asr.engine.fake import SEGMENT_MS, expected_text, fake_model, marker
+from portal.asr.engine.fake import SEGMENT_MS, FakePunctuation, expected_text, fake_model, marker
 from portal.asr.engine.model_thread import Care
-from portal.asr.errors import EngineFailed
+from portal.asr.errors import EngineFailed, ModelError
 from tests.engine.in_process import Watched, house
 
 PIECE = SEGMENT_MS * 32
@@ -247,3 +249,61 @@ def test_a_long_rescue_is_no_hang() -> None:
         home.done(home.open(marked("oom-always", 2)))
         assert len(steps) >= 4
         assert max(steps) < 0.09
+
+
+def test_beats_outside_a_turn_are_no_turn() -> None:
+    """A model that says that it goes on while it hears the canary at the start, or in the thread of a change."""
+
+    class Beating(Watched):
+        def memory(self) -> Memory:
+            pulse.beat()
+            return Memory()
+
+    with house(Beating()) as home:
+        assert home.thread.running_s() == 0.0
+        pulse.beat()
+        assert home.thread.running_s() == 0.0
+
+
+def test_a_canary_that_is_nowhere_to_be_found_says_nothing() -> None:
+    heard: list[Backend] = []
+
+    def canary(backend: Backend) -> bool:
+        heard.append(backend)
+        raise ModelError("MODEL_UNKNOWN", "no registered model has this digest")
+
+    with house(Watched(), Care(canary=canary, canary_idle_s=0.01)) as home:
+        home.until(lambda: len(heard) >= 2 or home.endings)
+        assert home.endings == []
+        assert home.thread.figures.canary is None
+
+
+def test_a_segment_that_kills_the_last_step_is_suspect(tmp_path: Path) -> None:
+    class Lost(Watched):
+        def recognise_on_cpu(self, features: object, options: object) -> list[None]:  # type: ignore[override]
+            raise DeviceLost("CUDA error")
+
+    journal = CrashJournal(tmp_path / "engine.journal")
+    journal.open()
+    with house(Lost(), Care(journal)) as home:
+        home.open(marked("oom-always", 2))
+        home.until(lambda: home.endings)
+    later = CrashJournal(tmp_path / "engine.journal")
+    later.open()
+    piece = Watched().open_stream(RecordingOptions()).feed(marked("oom-always", 2), True)[0]
+    assert later.verdict(content_digest(piece.features, fake_model().digest)) == "suspect"
+
+
+def test_a_text_that_cannot_be_prepared_fails_its_own_recording() -> None:
+    class Fussy(Watched):
+        def begin_punctuation(self, words: Sequence[str]) -> FakePunctuation:
+            if "坏" in words:
+                raise ValueError("no such token")
+            return Watched.begin_punctuation(self, words)
+
+    with house(Fussy()) as home:
+        good, bad = home.open(finish=False), home.open(finish=False)
+        home.scheduler.ask_punctuation(bad.recording, 1, ["坏"])
+        home.scheduler.ask_punctuation(good.recording, 2, ["好"])
+        home.until(lambda: home.endings or (bad.error and good.of("punctuated")))
+        assert (home.endings, good.error, bad.error) == ([], None, "ENGINE_FAILED")

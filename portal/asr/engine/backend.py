@@ -107,7 +107,8 @@ class VoiceStage(Protocol):
 
 
 class Backend(Protocol):
-    """Models on a device. Every method is called from one thread only."""
+    """Models on a device. Called by one thread at a time: the one that builds them and hears the canary, then the model
+    thread. The names and ``memory`` may be asked for by any."""
 
     @property
     def model(self) -> ModelInfo:

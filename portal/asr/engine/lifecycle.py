@@ -33,7 +33,8 @@ _LEAVING: Final = "the models are being unloaded"
 
 
 class Source(Protocol):
-    """Where models come from. May take long; called from one thread at a time."""
+    """Where models come from. May take long. The model thread calls it at the start and for ``check``, the thread of a
+    change for the rest, at the same time."""
 
     def at_start(self) -> ModelInfo:
         """The model to start with. Raises ModelError."""

@@ -25,6 +25,7 @@ from portal.asr.engine.recovery import Recovery
 from portal.asr.engine.scheduler import Scheduler
 from portal.asr.engine.turns import Call, Found, Listen, Punctuate, Recognise, Turn
 from portal.asr.engine.voices import Voices, group_apart
+from portal.asr.errors import ModelError
 
 _REFRESH_S: Final = 1.0
 _FRESH_S: Final = 300.0
@@ -116,7 +117,9 @@ class ModelThread(threading.Thread):
                 self.figures.worked(self._worked_at - began)
 
     def _stir(self) -> None:
-        self._turn_began = time.monotonic()
+        """The turn goes on. Outside a turn (the first load, a change in its own thread) nobody looks at the clock."""
+        if self._turn_began is not None and threading.get_ident() == self.ident:
+            self._turn_began = time.monotonic()
 
     def _idle(self) -> None:
         """Nothing to do: look whether the models are still well when that has lasted long enough."""
@@ -143,8 +146,10 @@ class ModelThread(threading.Thread):
             sang = self._care.canary(backend)
         except DeviceLost:
             raise
-        except OutOfMemory:
-            return  # it says nothing of what the models understand
+        except (OutOfMemory, ModelError) as error:
+            # no memory, or its files are registered no more: that says nothing of what the models understand
+            log("canary_skipped", reason=type(error).__name__)
+            return
         except Exception as error:
             self.figures.canary = Check(time.time(), False, _detail(error))
             log("canary_red", detail=_detail(error))
@@ -217,7 +222,7 @@ class ModelThread(threading.Thread):
 
     def _punctuate(self, backend: Backend, recordings: Sequence[Recording]) -> None:
         for recording in recordings:
-            self._scheduler.begin_questions(recording, backend.begin_punctuation)
+            self._prepare(backend, recording)
         jobs = [job for recording in recordings for job in self._scheduler.open_questions(recording)]
         waiting = [job for job in jobs if not job.done]
         try:
@@ -233,6 +238,16 @@ class ModelThread(threading.Thread):
         for recording in recordings:
             for number, job in self._scheduler.answered(recording):
                 recording.send(Message("punctuated", {"id": number}, "\n".join(job.marks).encode()))
+
+    def _prepare(self, backend: Backend, recording: Recording) -> None:
+        """Begin its questions; words that can't be prepared fail their own recording."""
+        try:
+            self._scheduler.begin_questions(recording, backend.begin_punctuation)
+        except DeviceLost:
+            raise
+        except Exception as error:
+            log("punctuation_failed", error=type(error).__name__)
+            self._scheduler.fail(recording, "ENGINE_FAILED", "punctuation failed")
 
     def _refresh(self, backend: Backend) -> None:
         now = time.monotonic()

@@ -10,7 +10,7 @@ recording by notices, administrators by counters. A lost device is nobody's to r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from portal.asr.engine.backend import Backend, BatchOptions, DeviceLost, OutOfMemory, Recognised, Speech
 from portal.asr.engine.crash_journal import CrashJournal
@@ -26,6 +26,8 @@ CUTS: Final = 2
 """A segment without memory is halved so often: into quarters."""
 
 Row = tuple[Recording, int, Segment]
+Run = Callable[[Sequence[Any], BatchOptions], list[Recognised | None]]
+"""``Backend.recognise``, or the same on the CPU."""
 
 
 class Recovery:
@@ -58,7 +60,7 @@ class Recovery:
         backend, options = wanted[0][0].backend, BatchOptions.of(wanted[0][0].options)
         try:
             results = self._attempt(
-                backend, [s.speech for _, _, s in wanted], options, [s.digest for _, _, s in wanted]
+                backend.recognise, [s.speech for _, _, s in wanted], options, [s.digest for _, _, s in wanted]
             )
         except DeviceLost:
             raise
@@ -76,12 +78,12 @@ class Recovery:
         self._failed(wanted, failure)
 
     def _attempt(
-        self, backend: Backend, speech: Sequence[Speech], options: BatchOptions, digests: Sequence[str]
+        self, run: Run, speech: Sequence[Speech], options: BatchOptions, digests: Sequence[str]
     ) -> list[Recognised | None]:
         self._stirring()
         self._journal.begin(digests)
         try:
-            results = backend.recognise([one.features for one in speech], options)
+            results = run([one.features for one in speech], options)
         except DeviceLost:
             raise  # it may have been the segment's doing: the journal keeps it
         except BaseException:
@@ -140,9 +142,9 @@ class Recovery:
         if not self._cpu_rescue:
             self._scheduler.fail(recording, "ENGINE_NO_MEMORY", "no memory for one segment")
             return None
-        self._stirring()
+        run = recording.backend.recognise_on_cpu
         try:
-            [result] = recording.backend.recognise_on_cpu([segment.speech.features], options)
+            [result] = self._attempt(run, [segment.speech], options, [segment.digest])
         except DeviceLost:
             raise
         except Exception as error:
@@ -163,7 +165,7 @@ class Recovery:
         results: list[Recognised] = []
         for part in parts:
             try:
-                [result] = self._attempt(backend, [part], options, [segment.digest])
+                [result] = self._attempt(backend.recognise, [part], options, [segment.digest])
             except OutOfMemory:
                 self._figures.oom_count += 1
                 smaller = True

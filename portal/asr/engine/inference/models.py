@@ -29,7 +29,7 @@ from portal.asr.types import ModelInfo
 
 
 class FunasrModels:
-    """See ``portal.asr.engine.backend.Backend``. Build it in the thread that will use it."""
+    """See ``portal.asr.engine.backend.Backend``."""
 
     def __init__(
         self,
