@@ -17,6 +17,7 @@ from portal.asr.engine.address import Credentials, EngineAddress
 from portal.asr.engine.client import EngineClient
 from portal.asr.engine.contract import RecordingOptions
 from portal.asr.engine.fake import expected_text
+from portal.asr.engine.listening import HANDSHAKES
 from portal.asr.engine.pool import EnginePool
 from portal.asr.engine.protocol import CLIENT_MESSAGES, PROTOCOL_VERSION, Message, encode
 from portal.asr.errors import EngineUnavailable
@@ -124,6 +125,28 @@ def test_a_caller_without_our_certificate_hears_nothing(remote: tuple[Running, E
             answer = wrapped.recv(1)
         assert answer == b""
     assert running.client.status().ready, "the engine goes on"
+
+
+def test_strangers_who_never_show_a_certificate_leave_files_for_others(
+    remote: tuple[Running, EngineAddress],
+) -> None:
+    running, address = remote
+    with ExitStack() as stack:
+        for _ in range(3 * HANDSHAKES):
+            silent = stack.enter_context(socket.socket())
+            silent.setblocking(False)
+            silent.connect_ex((address.host, address.port))
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline and _open_files(running) < HANDSHAKES:
+            time.sleep(0.05)
+        time.sleep(0.3)
+        assert HANDSHAKES <= _open_files(running) < 2 * HANDSHAKES
+        assert running.client.status().ready
+    assert EngineClient(address, timeout_s=15).status().ready, "they are gone, and others get in"
+
+
+def _open_files(running: Running) -> int:
+    return len(list(Path(f"/proc/{running.process.pid}/fd").iterdir()))
 
 
 def test_an_engine_with_a_foreign_certificate_is_not_believed(

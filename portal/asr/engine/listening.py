@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import socket
+import ssl
 import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Final, Protocol
 
 from portal.asr.engine.address import Credentials, EngineAddress, engine_context, parse_address
 
 _TLS_FILES = ("authority", "certificate", "key")
 Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 _HANDSHAKE_S = 10.0
+HANDSHAKES: Final = 32
+"""Callers over TLS that may be between connecting and having shown a certificate. The next ones wait in the kernel's
+queue: strangers can't use up the process's files, which callers on this machine need."""
+_NO_FILES_S: Final = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,19 +63,82 @@ def listen(path: Path) -> socket.socket:
     return bound
 
 
-async def serve(path: Path, remote: EngineAddress | None, accept: Accept) -> list[asyncio.Server]:
+class Closable(Protocol):
+    """What ``serve`` starts."""
+
+    def close(self) -> None:
+        """Accept nobody any more; callers that are served already stay."""
+
+
+class TlsDoor:
+    """Accepts callers from other hosts, ``HANDSHAKES`` at a time until they have shown their certificate."""
+
+    def __init__(self, bound: socket.socket, context: ssl.SSLContext, accept: Accept) -> None:
+        """``bound``: listens and does not block. Call it in the loop that is to serve."""
+        self._bound = bound
+        self._context = context
+        self._accept = accept
+        self._free = asyncio.Semaphore(HANDSHAKES)
+        self._greeting: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._serve())
+
+    def close(self) -> None:
+        """See Closable."""
+        for task in (self._task, *self._greeting):
+            task.cancel()
+        self._bound.close()
+
+    async def _serve(self) -> None:
+        while True:
+            await self._free.acquire()
+            try:
+                caller, _ = await self._loop.sock_accept(self._bound)
+            except OSError:
+                # no file left, or a caller that went away at once
+                self._free.release()
+                await asyncio.sleep(_NO_FILES_S)
+                continue
+            task = self._loop.create_task(self._greet(caller))
+            self._greeting.add(task)
+            task.add_done_callback(self._greeted)
+
+    def _greeted(self, task: asyncio.Task[None]) -> None:
+        self._greeting.discard(task)
+        self._free.release()
+
+    async def _greet(self, caller: socket.socket) -> None:
+        """The handshake; ``accept`` is called after it."""
+        reader = asyncio.StreamReader(loop=self._loop)
+        protocol = asyncio.StreamReaderProtocol(reader, self._accept, loop=self._loop)
+        with contextlib.suppress(OSError):  # ssl.SSLError and time-outs are OSErrors
+            await self._loop.connect_accepted_socket(
+                lambda: protocol, caller, ssl=self._context, ssl_handshake_timeout=_HANDSHAKE_S
+            )
+
+
+async def serve(path: Path, remote: EngineAddress | None, accept: Accept) -> list[Closable]:
     """Start listening on the Unix socket and, where ``remote`` is given, over TLS.
 
     Raises:
         OSError: an engine already answers there, the port is taken, or a certificate can't be read.
     """
-    servers = [await asyncio.start_unix_server(accept, sock=listen(path))]
+    servers: list[Closable] = [await asyncio.start_unix_server(accept, sock=listen(path))]
     if remote is not None:
         assert remote.credentials is not None
         context = engine_context(remote.credentials)
-        servers.append(
-            await asyncio.start_server(
-                accept, remote.host, remote.port, ssl=context, ssl_handshake_timeout=_HANDSHAKE_S, backlog=128
-            )
-        )
+        servers += [TlsDoor(bound, context, accept) for bound in await _bind(remote)]
     return servers
+
+
+async def _bind(remote: EngineAddress) -> list[socket.socket]:
+    """One listening socket for every address that the host's name stands for."""
+    found = await asyncio.get_running_loop().getaddrinfo(
+        remote.host, remote.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    sockets = []
+    for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+        bound = socket.create_server(address[:2], family=family, backlog=128)
+        bound.setblocking(False)
+        sockets.append(bound)
+    return sockets
