@@ -19,6 +19,8 @@ PairProblemCode = Literal[
 
 SHORTEST: Final = 2
 """Characters of a wrong spelling at least: a single one stands in far too many words."""
+LONGEST_LINE: Final = 512
+"""Characters of a line at most, spaces around its sides included: looking for an arrow takes the square of it."""
 _SHOWN = 40  # characters of a refused line that go into a message
 _ARROWS = re.compile(r"\s*(?:→|⇒|=+>|-+>|＝>|=>)\s*")
 _COMMAS = re.compile(r"\s*[\t,，]\s*")
@@ -78,8 +80,9 @@ def parse_pairs(raw: str, *, near: bool = False, max_pairs: int = 1_000, max_len
     for number, line in enumerate(raw.splitlines(), 1):
         if not (shown := _visible(line).strip()):
             continue
-        parts = _sides(line)
-        problem: tuple[PairProblemCode] | tuple[PairProblemCode, str] | None = ("NO_ARROW",)
+        fits = len(line) <= LONGEST_LINE
+        parts = _sides(line) if fits else None
+        problem: tuple[PairProblemCode] | tuple[PairProblemCode, str] | None = ("NO_ARROW",) if fits else ("TOO_LONG",)
         if parts is not None:
             pair = clean_pair(*parts)
             key = canonical(pair.wrong)

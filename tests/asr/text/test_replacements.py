@@ -212,11 +212,20 @@ def test_pasted_lines_become_pairs() -> None:
         ("新<兰→星澜", "BAD_CHARACTER", "<"),
         ("新兰→星澜。", "BAD_CHARACTER", "。"),
         ("星澜→星澜", "SAME", ""),
+        ("新兰" + " " * 600 + "→星澜", "TOO_LONG", ""),
     ],
 )
 def test_lines_that_cannot_be_used_say_why(line: str, code: PairProblemCode, detail: str) -> None:
     (problem,) = parse_pairs(f"好的→行的\n{line}").problems
     assert (problem.line, problem.code, problem.detail) == (2, code, detail)
+
+
+@pytest.mark.parametrize("filler", [" ", "\u3000", "\t", "=", "-"])
+def test_a_line_of_any_length_is_read_at_once(filler: str) -> None:
+    began = time.monotonic()
+    (problem,) = parse_pairs("a" + filler * 100_000 + "b").problems
+    assert problem.code == "TOO_LONG"
+    assert time.monotonic() - began < 2
 
 
 def test_what_only_several_lines_show() -> None:
