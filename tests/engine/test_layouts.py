@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +160,8 @@ def test_files_that_come_later_are_found(tmp_path: Path) -> None:
         ("config.json", {**QWEN, "attn_implementation": "somebody/kernel"}),
         ("config.json", {**QWEN, "quantization_config": {"quant_method": "x"}}),
         ("tokenizer_config.json", {**TOKENIZER, "auto_map": {"AutoTokenizer": ["x.Y", None]}}),
+        ("tokenizer_config.json", {**TOKENIZER, "fast_tokenizer_files": ["tokenizer.1.0.0.json"]}),
+        ("tokenizer_config.json", {**TOKENIZER, "gguf_file": "x.gguf"}),
         ("config.json", "not json"),
         ("config.json", "[]"),
     ],
@@ -187,6 +191,37 @@ def test_the_language_model_lies_in_the_directory(tmp_path: Path, name: str) -> 
     model = nano(tmp_path / "model")
     config = (model / "config.yaml").read_text().replace("init_param_path: Qwen3-0.6B", f"init_param_path: {name!r}")
     (model / "config.yaml").write_text(config)
+    assert refusal(model).code == "MODEL_UNSAFE"
+
+
+@pytest.mark.parametrize("merge", ["", "<<: "])
+def test_a_configuration_that_swells_is_refused_at_once(tmp_path: Path, merge: str) -> None:
+    model = speaker(tmp_path / "model")
+    open_, close = ("{<<: [", "]}") if merge else ("[", "]")
+    bomb = [f"{name}: &{name} {open_}{', '.join([f'*{before}'] * 9)}{close}" for before, name in pairwise("abcdefghij")]
+    with (model / "config.yaml").open("a") as stream:
+        stream.write("\n".join(["a: &a {k: v}", *bomb]) + "\n")
+    began = time.monotonic()
+    assert refusal(model).code == "MODEL_UNSAFE"
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [("x: &x [*x, {hub: ms}]", "MODEL_UNSAFE"), ("frontend: [WavFrontend]", "MODEL_FAMILY_REFUSED"),
+     ("frontend: {WavFrontend: 1}", "MODEL_FAMILY_REFUSED")],
+)  # fmt: skip
+def test_a_configuration_of_odd_shapes_is_refused(tmp_path: Path, line: str, code: str) -> None:
+    model = speaker(tmp_path / "model")
+    with (model / "config.yaml").open("a") as stream:
+        stream.write(line + "\n")
+    assert refusal(model).code == code
+
+
+def test_the_settings_of_the_language_model_are_a_mapping(tmp_path: Path) -> None:
+    model = nano(tmp_path / "model")
+    with (model / "config.yaml").open("a") as stream:
+        stream.write("llm_conf: [Qwen3-0.6B]\n")
     assert refusal(model).code == "MODEL_UNSAFE"
 
 

@@ -19,11 +19,14 @@ from portal.asr.errors import ModelError
 _CODE: Final = (".py", ".pyc", ".so", ".pkl", ".pickle", ".joblib", ".bin", ".pt", ".pth", ".ckpt")
 """Endings of files that run code when somebody loads them. The folder needs none: the weights lie in ``model.pt``."""
 _LARGEST_JSON: Final = 64 << 20
+_ELSEWHERE: Final = ("auto_map", "fast_tokenizer_files", "gguf_file")
+"""Keys with which a tokenizer's configuration names code, or a file to read instead of the recorded one."""
 
 
 def folder_of(config: Mapping[str, Any]) -> str:
     """Name of the folder that ``config.yaml`` names. Raises ModelError(MODEL_UNSAFE) unless it is a plain name."""
-    name = (config.get("llm_conf") or {}).get("init_param_path")
+    settings = config.get("llm_conf")
+    name = settings.get("init_param_path") if isinstance(settings, dict) else None
     if not isinstance(name, str) or not name or name != Path(name).name or name.startswith("."):
         raise ModelError("MODEL_UNSAFE", "llm_conf.init_param_path is not the name of a folder", file="config.yaml")
     return name
@@ -67,8 +70,8 @@ def _check_config(values: Mapping[str, Any], file: str) -> None:
 
 
 def _check_tokenizer(values: Mapping[str, Any], file: str) -> None:
-    if "auto_map" in values:
-        raise ModelError("MODEL_UNSAFE", f"{file} names auto_map", file=file)
+    if named := [key for key in _ELSEWHERE if key in values]:
+        raise ModelError("MODEL_UNSAFE", f"{file} names {', '.join(named)}", file=file)
     kind = str(values.get("tokenizer_class"))
     if kind not in TOKENIZER_CLASSES:
         allowed = ", ".join(sorted(TOKENIZER_CLASSES))

@@ -28,6 +28,8 @@ MANIFEST: Final = "manifest.json"
 _CODE_KEYS: Final = frozenset({"trust_remote_code", "remote_code", "hub", "oss_bucket"})
 _LARGEST_CONFIG: Final = 1 << 20
 _REQUIREMENTS: Final = "requirements.txt"
+_MOST_ALIASES: Final = 20
+"""YAML's ``*names``: a few levels of them stand for more values than any memory holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,10 @@ def read_config(directory: Path) -> dict[str, Any]:
     if path.stat().st_size > _LARGEST_CONFIG:
         raise ModelError("MODEL_UNSAFE", "config.yaml is larger than 1 MiB", file="config.yaml")
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if sum(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)) > _MOST_ALIASES:
+            raise ModelError("MODEL_UNSAFE", "config.yaml repeats values too often", file="config.yaml")
+        config = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
         raise ModelError("MODEL_UNSAFE", "config.yaml is not plain YAML", file="config.yaml") from None
     if not isinstance(config, dict):
@@ -170,7 +175,7 @@ def _refuse_code(folder: Path, config: Mapping[str, Any], layout: Layout) -> Non
         raise ModelError("MODEL_UNSAFE", f"the directory brings {_REQUIREMENTS}", file=_REQUIREMENTS)
     for part, allowed in layout.parts.items():
         value = config.get(part)
-        if value is not None and value not in allowed:
+        if value is not None and not (isinstance(value, str) and value in allowed):
             detail = f"{part} is {str(value)[:40]}; allowed: {', '.join(sorted(allowed))}"
             raise ModelError("MODEL_FAMILY_REFUSED", detail, family=str(value)[:40])
 
@@ -185,11 +190,19 @@ def _without(config: Mapping[str, Any], places: Sequence[Sequence[str]]) -> dict
 
 
 def _all_keys(value: Any) -> set[str]:
-    if isinstance(value, dict):
-        return {str(key) for key in value} | {name for item in value.values() for name in _all_keys(item)}
-    if isinstance(value, list):
-        return {name for item in value for name in _all_keys(item)}
-    return set()
+    """Keys at any depth. What YAML's aliases repeat, or put inside itself, is looked at once."""
+    found: set[str] = set()
+    seen: set[int] = set()
+    ahead = [value]
+    while ahead:
+        item = ahead.pop()
+        if not isinstance(item, dict | list) or id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, dict):
+            found |= {str(key) for key in item}
+        ahead += item.values() if isinstance(item, dict) else item
+    return found
 
 
 def verify(directory: Path, manifest: Manifest) -> None:
