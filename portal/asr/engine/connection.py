@@ -103,7 +103,9 @@ class Connection:
                 if message.type == "close":
                     return
                 await self._handle(message)
-            await self._writer.drain()
+                # one answer can be a thousand times its question; and others are served between two of them
+                await self._writer.drain()
+                await asyncio.sleep(0)
 
     async def _leave(self) -> None:
         try:
