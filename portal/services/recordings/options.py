@@ -68,7 +68,7 @@ class UploadOptions(BaseModel):
     channels: Literal["mix", "split"] = "mix"
     vad: VadChoice = VadChoice()
     result: Literal["text", "spans"] = "text"
-    language: str = Field(default="auto", pattern=r"^[a-z]{2,8}(-[A-Za-z]{2,8})?$")
+    language: str = Field(default="auto", max_length=16, pattern=r"^[a-z]{2,8}(-[A-Za-z]{2,8})?$")
     speakers: bool = Field(default=False, strict=True)
     speaker_count: int | None = Field(default=None, ge=1, le=20, strict=True)
     hotword_strength: Literal["normal", "careful", "slight"] = "normal"

@@ -208,6 +208,7 @@ def test_giving_up_and_strangers(app: Flask, tus: Tus, stranger: Tus, settings: 
         ({"vad": {"preset": "custom", "silence": 1}}, "UNKNOWN_FIELD"),
         ({"result": "both"}, "INVALID_VALUE"),
         ({"language": "http://x"}, "INVALID_VALUE"),
+        ({"language": "abcdefgh-Abcdefgh"}, "INVALID_VALUE"),
         ({"speakers": 2}, "INVALID_VALUE"),
         ({"speaker_count": 21}, "INVALID_VALUE"),
         ({"hotword_strength": "strong"}, "INVALID_VALUE"),
