@@ -11,7 +11,7 @@ from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from portal.asr.engine.contract import Change
-from portal.asr.errors import AsrError
+from portal.asr.errors import AsrError, ModelError
 from portal.db import db
 from portal.errors import entry
 from portal.http.error_pages import sentence
@@ -113,7 +113,9 @@ def switch() -> Any:
     digest = request.form.get("model", "")
     known = {release.digest for release in engine.installed(current_settings())}
     if digest not in known:
-        flash(gettext("没有开始：%(reason)s", reason=_reason("MODEL_UNKNOWN")), "bad")
+        error = ModelError("MODEL_UNKNOWN")
+        engine_acts.refused(db.session(), current_actor(), "switch", error, number=_number())
+        flash(gettext("没有开始：%(reason)s", reason=_reason(error.code)), "bad")
         return _back(_number())
     return _change("switch", model=digest)
 

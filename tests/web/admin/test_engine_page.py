@@ -67,7 +67,7 @@ def test_only_listed_models_reach_the_engine(
 ) -> None:
     answer = client_of(world.admin).post("/admin/engine/switch", data={"model": model}, follow_redirects=True)
     assert "没有开始：模型目录没有登记。" in answer.get_data(as_text=True)
-    assert logged(app) == []
+    assert logged(app) == [("engine.switch", "failed", "MODEL_UNKNOWN")]
 
 
 def test_a_failed_switch_names_the_reason(
