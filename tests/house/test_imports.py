@@ -15,7 +15,7 @@ PORTAL = ROOT / "portal"
 
 FLOORS = [
     ("portal.errors", "portal.asr"),
-    ("portal.settings",),
+    ("portal.settings", "portal.settings_engines", "portal.settings_lists"),
     ("portal.db", "portal.logs", "portal.after_commit", "portal.formats"),
     ("portal.models", "portal.queues"),
     ("portal.services",),
