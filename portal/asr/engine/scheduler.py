@@ -1,8 +1,6 @@
-"""What the models do next. The only meeting point of the connections and the model thread: one lock, no torch.
+"""The one meeting point of the connections and the model thread: a lock, no torch. What comes next says ``choosing``.
 
-Live captions go first; then batches as soon as enough speech has gathered for a full one, or nothing is left to hear;
-hearing goes round the recordings so that short and long ones advance alike. Whose segments a batch is built of, says
-``order``. What may wait is bounded: beyond that a caller is told ENGINE_BUSY rather than kept waiting.
+What may wait is bounded: beyond that a caller is told ENGINE_BUSY rather than kept waiting.
 """
 
 from __future__ import annotations
@@ -16,19 +14,18 @@ from typing import Final
 
 from portal.asr.engine.backend import Backend, BatchOptions, Punctuation, Recognised
 from portal.asr.engine.batching import Budget
+from portal.asr.engine.choosing import Choosing
 from portal.asr.engine.contract import RecordingOptions
 from portal.asr.engine.hotword_check import check_hotwords
-from portal.asr.engine.order import Order, Waiting, gathering_s
 from portal.asr.engine.protocol import Message
-from portal.asr.engine.recording import MAX_PUNCTUATIONS, WINDOW, Again, Recording, Segment, Send
-from portal.asr.engine.turns import Call, Found, Listen, Punctuate, Recognise, Turn
+from portal.asr.engine.recording import MAX_PUNCTUATIONS, WINDOW, Again, Recording, Send
+from portal.asr.engine.turns import Call, Found, Turn
 from portal.asr.errors import EngineBusy, EngineUnavailable, ProtocolError
 
 MAX_RECORDINGS: Final = 64
 """Open recordings; the next one is told ENGINE_BUSY."""
 MAX_QUEUED_S: Final = 4 * 3_600.0
 """Seconds of audio that may wait, unheard or unrecognised; above it the next recording is told ENGINE_BUSY."""
-_STEPS_TOGETHER: Final = 32
 
 
 class Scheduler:
@@ -43,14 +40,13 @@ class Scheduler:
         self._changed = threading.Condition()
         self._recordings: OrderedDict[int, Recording] = OrderedDict()
         self._calls: list[Callable[[], None]] = []
-        self._order = Order()
+        self._choosing = Choosing(self._recordings)
+        self._order = self._choosing.order
         self._max = max_recordings
         self._max_queued_s = max_queued_s
         self._clock = clock
-        self._gather_s = 0.0
         self._numbers = 0
         self._keys = 0
-        self._punctuated_last = False
         self._backend: Backend | None = None
         self._generation = 0
         self._closed = "the models are being loaded"
@@ -223,7 +219,7 @@ class Scheduler:
                 left = deadline - self._clock()
                 if left <= 0.0:
                     break
-                self._changed.wait(min(left, self._gather_s or left))
+                self._changed.wait(min(left, self._choosing.gather_s or left))
             return turn
 
     @property
@@ -299,52 +295,6 @@ class Scheduler:
             return recording.pop_answered()
 
     def _next(self) -> Turn | None:
-        self._gather_s = 0.0
         if self._calls:
             return Call(self._calls.pop(0))
-        recordings = list(self._recordings.values())
-        waiting = {key: (r, s) for r in recordings for key, s in r.waiting.items() if s.result is None}
-        listeners = [r for r in recordings if r.wants_to_listen() and (r.finished or not self._draining)]
-        live = [r for r in listeners if r.live]
-        if live:
-            return self._listen(live)
-        if any(segment.item.live for _, segment in waiting.values()):
-            return self._batch(waiting)
-        return self._next_file(recordings, waiting, listeners)
-
-    def _next_file(
-        self,
-        recordings: list[Recording],
-        waiting: dict[int, tuple[Recording, Segment]],
-        listeners: list[Recording],
-    ) -> Turn | None:
-        asking = [r for r in recordings if r.questions or r.punctuations]
-        if asking and not (self._punctuated_last and (waiting or listeners)):
-            self._punctuated_last = True
-            return Punctuate(asking[:_STEPS_TOGETHER])
-        self._punctuated_last = False
-        gathered = sum(segment.item.frames for _, segment in waiting.values())
-        if listeners and gathered < 2 * self.budget.frames:
-            return self._listen(listeners)
-        self._gather_s = self._gathering_s(recordings, waiting)
-        return self._batch(waiting) if waiting and not self._gather_s else None
-
-    def _gathering_s(self, recordings: list[Recording], waiting: dict[int, tuple[Recording, Segment]]) -> float:
-        """Seconds to wait for a fuller batch; none once every recording is complete or the engine is shutting down."""
-        more = not self._draining and any(not recording.finished and not recording.ended for recording in recordings)
-        rows = [Waiting(segment.item, segment.since) for _, segment in waiting.values()]
-        return gathering_s(rows, self._clock(), self.budget.frames, more_may_come=more)
-
-    def _listen(self, recordings: list[Recording]) -> Listen:
-        backend = recordings[0].backend
-        together = [recording for recording in recordings if recording.backend is backend]
-        pieces: list[tuple[Recording, bytes, bool]] = []
-        for recording in together[: backend.hears_together]:
-            self._recordings.move_to_end(recording.number)
-            pieces.append((recording, *recording.take_piece()))
-        return Listen(pieces)
-
-    def _batch(self, waiting: dict[int, tuple[Recording, Segment]]) -> Recognise:
-        rows = [Waiting(segment.item, segment.since) for _, segment in waiting.values()]
-        chosen = self._order.next(rows, self._clock(), self.budget.frames)
-        return Recognise([(waiting[item.key][0], item.key, waiting[item.key][1]) for item in chosen])
+        return self._choosing.next(self._clock(), self.budget.frames, draining=self._draining)
