@@ -12,9 +12,6 @@ from typing import Final
 
 from portal.asr.errors import EngineFailed
 
-MAX_TOKEN: Final = 16
-"""Longest hotword (characters)."""
-
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-_.+&\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]{1,16}")
 
 

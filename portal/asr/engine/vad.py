@@ -30,7 +30,6 @@ Flags = npt.NDArray[np.bool_]
 class VadSettings:
     """The fields of a VAD model's ``model_conf`` that decide; times in ms."""
 
-    max_end_silence_time: int = 800
     window_size_ms: int = 200
     sil_to_speech_time_thres: int = 150
     speech_to_sil_time_thres: int = 150

@@ -42,7 +42,7 @@ class PairPage:
 
 
 @dataclass(frozen=True, slots=True)
-class TableChange:
+class TableVersion:
     """One version of a table and how it differs from the one before it, as ``(wrong, right)``."""
 
     number: int
@@ -169,7 +169,7 @@ def pair_for(session: Session, actor: Actor, pair_id: uuid.UUID) -> ReplacementP
     return found
 
 
-def versions_of(session: Session, actor: Actor, table_id: uuid.UUID, *, limit: int = 10) -> list[TableChange]:
+def versions_of(session: Session, actor: Actor, table_id: uuid.UUID, *, limit: int = 10) -> list[TableVersion]:
     """The newest versions, newest first.
 
     Raises:
@@ -184,7 +184,7 @@ def versions_of(session: Session, actor: Actor, table_id: uuid.UUID, *, limit: i
         .limit(limit)
     )
     return [
-        TableChange(
+        TableVersion(
             row.number,
             author,
             row.created_at,
