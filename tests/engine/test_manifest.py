@@ -129,6 +129,24 @@ def test_names_through_the_memo_are_followed() -> None:
     assert globals_of(data) == {("os", "system")}
 
 
+def test_other_readers_find_the_same_pickle(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    for harmless in ("model/x_data.pkl", "data.pkl", "a/b/data.pkl"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(harmless, TENSOR_PICKLE)
+            archive.writestr("model/data.PKL", b"evil")
+        with pytest.raises(ModelError, match=r"no single data\.pkl"):
+            check_checkpoint(path)
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(harmless, TENSOR_PICKLE)
+        with pytest.raises(ModelError, match=r"no single data\.pkl"):
+            check_checkpoint(path)
+    checkpoint(path)
+    path.write_bytes(pickle.dumps(Evil(tmp_path / "touched")) + path.read_bytes())
+    with pytest.raises(ModelError, match="not a zip checkpoint"):
+        check_checkpoint(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"\x80\x02.", b"PK\x05\x06" + bytes(18), b"not a zip"])
 def test_what_is_not_a_zip_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.pt").write_bytes(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickletools
+import re
 import zipfile
 from pathlib import Path
 from typing import Final
@@ -17,16 +18,23 @@ _ALLOWED: Final = frozenset(
     }
 )
 """Names a state dict of plain tensors needs, and no other."""
-_LARGEST_PICKLE: Final = 64 << 20
+_MAGIC: Final = b"PK\x03\x04"
+_DATA: Final = re.compile(r"[^/]+/data\.pkl")
+_LARGEST_PICKLE: Final = 16 << 20
+"""It names the tensors and holds none of them: a model of 2 GB has less than 1 MiB."""
 _REFUSED_OPCODES: Final = frozenset({"INST", "OBJ", "EXT1", "EXT2", "EXT4", "NEWOBJ", "NEWOBJ_EX"})
 
 
 def check_checkpoint(path: Path) -> None:
     """Raise ModelError(MODEL_UNSAFE) unless the file is a zip checkpoint whose pickle names only tensor rebuilding."""
     try:
+        with path.open("rb") as stream:
+            # other readers look at the first bytes: an older kind of checkpoint may have a zip appended
+            if stream.read(len(_MAGIC)) != _MAGIC:
+                raise ModelError("MODEL_UNSAFE", f"{path.name} is not a zip checkpoint", file=path.name)
         with zipfile.ZipFile(path) as archive:
-            pickles = [entry for entry in archive.infolist() if entry.filename.endswith(".pkl")]
-            if len(pickles) != 1 or not pickles[0].filename.endswith("data.pkl"):
+            pickles = [entry for entry in archive.infolist() if entry.filename.lower().endswith(".pkl")]
+            if len(pickles) != 1 or not _DATA.fullmatch(pickles[0].filename):
                 raise ModelError("MODEL_UNSAFE", f"{path.name} holds no single data.pkl", file=path.name)
             if pickles[0].file_size > _LARGEST_PICKLE:
                 raise ModelError("MODEL_UNSAFE", f"the pickle in {path.name} is too large", file=path.name)
