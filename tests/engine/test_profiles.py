@@ -180,6 +180,48 @@ def test_fast_that_writes_something_else_is_refused_for_the_next_exact_one(
     assert opened(models, tmp_path, "fast", checked=False).profile == "fast"
 
 
+def test_integers_that_move_times_leave_only_the_times_to_fp32(
+    models: Path, tmp_path: Path, pieces: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from portal.asr.engine.inference.onnx_models import write_timestamps
+
+    wrong = perturbed(write_timestamps, 5.0)
+    written: list[bool] = []
+
+    def writer(part: Any, folder: Path, arithmetic: Any) -> None:
+        written.append(arithmetic.integer)
+        (wrong if arithmetic.integer else write_timestamps)(part, folder, arithmetic)
+
+    monkeypatch.setattr(f"{ROOM}.onnx_stages.write_timestamps", writer)
+    found = opened(models, tmp_path, "fast")
+    assert (found.profile, found.note, written) == ("fast", None, [True, False])
+
+
+def test_the_lstm_of_times_in_integers_is_near_that_of_torch(models: Path, graphs: Path) -> None:
+    import torch
+
+    from portal.asr.engine.inference.encoders import TorchTimestampHead
+    from portal.asr.engine.inference.loading import load
+    from portal.asr.engine.inference.onnx_cache import GraphCache
+    from portal.asr.engine.inference.onnx_graph import Arithmetic
+    from portal.asr.engine.inference.onnx_stages import onnx_stages
+
+    model = load(models / "seaco", "cpu").model
+    size = model.predictor.upsample_cnn.in_channels
+    hidden = torch.randn(2, 40, size, generator=torch.Generator().manual_seed(3))
+    lengths = torch.tensor([40, 25])
+    expected = TorchTimestampHead(model)(hidden, lengths)
+    for bits, least, most in ((32, 0.0, 1e-5), (7, 1e-5, 0.01)):
+        timing = Arithmetic(bits)
+        head = onnx_stages(model, DIGEST, GraphCache(graphs), Arithmetic(), 1, timing=timing).timestamps
+        assert head is not None
+        found = head(hidden, lengths)
+        far = float((found[0] - expected[0]).norm() / expected[0].norm())
+        assert least <= far <= most
+        # mates do not matter
+        assert torch.equal(head(hidden[1:, :25], lengths[1:])[0], found[1, : 25 * model.predictor.upsample_times])
+
+
 def test_what_cannot_be_proven_is_refused() -> None:
     from portal.asr.engine.inference.self_check import EXACT, FAST, Answer, compare
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 from portal.asr.engine.json_log import log
 from portal.asr.engine.manifest import fact_of
 
-_LAYOUT: Final = 1
+_LAYOUT: Final = 2
 """Raise it when the graphs that are written change."""
 _MANIFEST: Final = "manifest.json"
 _MAKING: Final = ".making-"

@@ -110,6 +110,25 @@ class Graph:
             operands.append(self.weight(bias.float()))
         return self.node("DynamicQuantizeMatMul", operands, domain=_FUSED)
 
+    def lstm(self, steps: str, entry: torch.Tensor, state: torch.Tensor, biases: torch.Tensor) -> str:
+        """Bidirectional LSTM of (n, 1, in) to (n, 2, 1, size); gates lie in ONNX's order (input, output, forget, cell).
+
+        ``entry``: (2, 4 * size, in). ``state``: (2, 4 * size, size). ``biases``: (2, 8 * size), of both in turn. Gates
+        and the cell's memory stay fp32 in integer arithmetic too.
+        """
+        facts: dict[str, Any] = {"hidden_size": state.shape[2], "direction": "bidirectional"}
+        if not self._arithmetic.integer:
+            return self.node("LSTM", [steps, *map(self.weight, (entry, state, biases))], **facts)
+        integers, scaling = [], []
+        for weights in (entry, state):
+            # both directions side by side: (in, 2 * 4 * size), a scale for each gate of each
+            values, scales = quantised(weights.transpose(1, 2).transpose(0, 1).flatten(1), self._arithmetic.bits)
+            integers.append(self.weight(values.reshape(len(values), 2, -1).transpose(1, 0, 2)))
+            scaling += [self.weight(scales.reshape(2, -1)), self.weight(np.zeros((2, len(scales) // 2), dtype=np.int8))]
+        left_out = [""] * 4
+        operands = [steps, *integers, self.weight(biases), *left_out, *scaling]
+        return self.node("DynamicQuantizeLSTM", operands, domain=_FUSED, **facts)
+
     def norm(self, value: str, layer: torch.nn.LayerNorm) -> str:
         """Layer normalisation over the last axis, fp32."""
         operands = [value, self.weight(layer.weight), self.weight(layer.bias)]

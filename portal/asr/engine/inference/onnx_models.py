@@ -119,8 +119,7 @@ def _lstm(graph: Graph, layer: torch.nn.LSTM, steps: str) -> str:
         return torch.stack([order(part) for part in parts])
 
     biases = torch.cat([both("bias_ih"), both("bias_hh")], dim=1)
-    operands = [steps, graph.weight(both("weight_ih")), graph.weight(both("weight_hh")), graph.weight(biases)]
-    out = graph.node("LSTM", operands, hidden_size=size, direction="bidirectional")
+    out = graph.lstm(steps, both("weight_ih"), both("weight_hh"), biases)
     # (n, directions, 1, size): the directions lie side by side
     return graph.node("Reshape", [out, graph.weight(np.array([-1, 2 * size]))])
 

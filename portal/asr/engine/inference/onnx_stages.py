@@ -37,32 +37,39 @@ def integer_bits(cpuinfo: Path = Path("/proc/cpuinfo")) -> int:
 
 
 def onnx_stages(
-    model: Any, digest: str, cache: GraphCache, arithmetic: Arithmetic, threads: int, *, timestamps: bool = True
+    model: Any, digest: str, cache: GraphCache, arithmetic: Arithmetic, threads: int, *, timing: Arithmetic
 ) -> Stages:
-    """Stages of a loaded Paraformer. ``digest``: of its files. ``threads``: as torch uses.
+    """Stages of a loaded Paraformer. ``digest``: of its files. ``threads``: as torch uses. ``timing``: for the LSTM
+    that finds the times of words.
 
     Raises Unsupported for a model that the graphs don't cover, OSError when the graphs can't be written.
     """
 
-    def session(part: str, write: Callable[[Path], None]) -> Any:
-        key: Mapping[str, str | int] = {
-            "model": digest,
-            "part": part,
-            "bits": arithmetic.bits,
-            "onnxruntime": onnxruntime.__version__,
-        }
-        return open_graph(cache.obtain(key, write), threads)
+    def session(part: str, bits: int, write: Callable[[Path], None]) -> Any:
+        return open_graph(cache.obtain(_key(digest, part, bits), write), threads)
 
-    encoder = session("encoder", lambda folder: write_encoder(model.encoder, folder, arithmetic))
-    decoder = session("decoder", lambda folder: write_decoder(model.decoder, folder, arithmetic))
+    bits = arithmetic.bits
+    encoder = session("encoder", bits, lambda folder: write_encoder(model.encoder, folder, arithmetic))
+    decoder = session("decoder", bits, lambda folder: write_decoder(model.decoder, folder, arithmetic))
     times: Any = None
     if hasattr(model.predictor, "cif_output2"):
         try:
-            head = session("timestamps", lambda folder: write_timestamps(model.predictor, folder, arithmetic))
+            head = session("timestamps", timing.bits, lambda folder: write_timestamps(model.predictor, folder, timing))
             times = OnnxTimestampHead(head, int(model.predictor.upsample_times))
         except Unsupported:
             times = TorchTimestampHead(model)
     return Stages(OnnxEncoder(encoder, model.encoder), OnnxDecoder(decoder), times)
+
+
+def onnx_encoder(encoder: Any, digest: str, cache: GraphCache, arithmetic: Arithmetic, threads: int) -> OnnxEncoder:
+    """A SANM encoder alone; see ``onnx_stages``."""
+    key = _key(digest, "encoder", arithmetic.bits)
+    entry = cache.obtain(key, lambda folder: write_encoder(encoder, folder, arithmetic))
+    return OnnxEncoder(open_graph(entry, threads), encoder)
+
+
+def _key(digest: str, part: str, bits: int) -> Mapping[str, str | int]:
+    return {"model": digest, "part": part, "bits": bits, "onnxruntime": onnxruntime.__version__}
 
 
 def open_graph(entry: Path, threads: int) -> Any:

@@ -5,7 +5,7 @@ profile        on a CPU                                    on an NVIDIA card
 =============  ==========================================  ==========================================================
 ``exact``      ``cpu-exact`` (below)                       torch fp32, TF32 off
 ``cpu-exact``  ONNX Runtime fp32                           not offered: ``exact`` runs, with a note
-``fast``       ONNX Runtime int8 in encoder, decoder       TF32 (fp16 factors before Ampere) in encoder and decoder
+``fast``       ONNX Runtime int8 in all products           TF32 (fp16 factors before Ampere) in encoder and decoder
 =============  ==========================================  ==========================================================
 
 Whatever is not torch in fp32 is compared with torch in fp32 before anybody may use it (``self_check``). One that
@@ -94,7 +94,7 @@ def open_profiled(
         recogniser = Recogniser(loaded, device, stages)
         if reference is None or _passes(candidate, reference, answer(loaded.model, recogniser, pieces)):
             candidate.settle()
-            return Opened(recogniser, candidate.profile, note)
+            return Opened(recogniser, candidate.profile, None if candidate.profile == wish.wanted else note)
         undo()
         note = REFUSED
     return Opened(exact, "exact", note)
@@ -104,14 +104,23 @@ def _candidates(loaded: Loaded, exact: Recogniser, device: str, digest: str, wis
     """Fastest first; none where torch in fp32 is what was wished for, or all there is."""
     if device == "cpu":
         whole = _on_onnx(loaded, digest, wish, "cpu-exact")
-        return [_on_onnx(loaded, digest, wish, "fast"), whole] if wish.wanted == "fast" else [whole]
+        if wish.wanted != "fast":
+            return [whole]
+        # where integers move times too far, only the small part that finds them goes back to fp32
+        return [
+            _on_onnx(loaded, digest, wish, "fast"),
+            _on_onnx(loaded, digest, wish, "fast", exact_times=True),
+            whole,
+        ]
     if device == "cuda" and wish.wanted == "fast":
         card = torch.cuda.get_device_capability()
         return [_Candidate("fast", FAST, lambda: reduced_stages(exact.stages, loaded.model, card), _nothing)]
     return []
 
 
-def _on_onnx(loaded: Loaded, digest: str, wish: ProfileWish, profile: Profile) -> _Candidate:
+def _on_onnx(
+    loaded: Loaded, digest: str, wish: ProfileWish, profile: Profile, *, exact_times: bool = False
+) -> _Candidate:
     def build() -> tuple[Stages, Callable[[], None]]:
         # imported here: a GPU needs neither
         from portal.asr.engine.inference.onnx_cache import GraphCache
@@ -119,8 +128,10 @@ def _on_onnx(loaded: Loaded, digest: str, wish: ProfileWish, profile: Profile) -
         from portal.asr.engine.inference.onnx_stages import integer_bits, onnx_stages
 
         arithmetic = Arithmetic(32 if profile == "cpu-exact" else integer_bits())
+        timing = Arithmetic() if exact_times else arithmetic
+        threads = torch.get_num_threads()
         with closing(GraphCache(wish.cache)) as cache:
-            return onnx_stages(loaded.model, digest, cache, arithmetic, torch.get_num_threads()), _nothing
+            return onnx_stages(loaded.model, digest, cache, arithmetic, threads, timing=timing), _nothing
 
     def settle() -> None:
         # torch's copy of what the graphs now hold is half of the memory
