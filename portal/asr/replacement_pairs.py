@@ -20,8 +20,9 @@ PairProblemCode = Literal[
 SHORTEST: Final = 2
 """Characters of a wrong spelling at least: a single one stands in far too many words."""
 LONGEST_LINE: Final = 512
-"""Characters of a line at most, spaces around its sides included: looking for an arrow takes the square of it."""
+"""Characters of a line at most, spaces included: looking for an arrow may take the square of it."""
 _SHOWN = 40  # characters of a refused line that go into a message
+_SPACES = re.compile(r"\s+")
 _ARROWS = re.compile(r"\s*(?:→|⇒|=+>|-+>|＝>|=>)\s*")
 _COMMAS = re.compile(r"\s*[\t,，]\s*")
 _WESTERN = r"[0-9A-Za-z]+(?:[\-_.+&'’/@][0-9A-Za-z]+)*[+%]*"
@@ -146,8 +147,10 @@ def try_on(text: str, pairs: Sequence[Replacement]) -> tuple[Tried, ...]:
 
 
 def _sides(line: str) -> tuple[str, str] | None:
+    # a run of spaces would be looked at again from each of them
+    short = _SPACES.sub(lambda run: "\t" if "\t" in run.group() else " ", line.strip())
     for separator in (_ARROWS, _COMMAS):
-        parts = separator.split(line.strip())
+        parts = separator.split(short)
         if len(parts) == 2:
             return parts[0], parts[1]
         if len(parts) > 2:

@@ -228,6 +228,14 @@ def test_a_line_of_any_length_is_read_at_once(filler: str) -> None:
     assert time.monotonic() - began < 2
 
 
+def test_many_lines_of_spaces_are_read_at_once() -> None:
+    began = time.monotonic()
+    check = parse_pairs(f"新兰{' ' * 400}->{chr(9) * 80}星澜\n" + f"a{' ' * 500}b\n" * 190)
+    assert [(pair.wrong, pair.right) for pair in check.pairs] == [("新兰", "星澜")]
+    assert {problem.code for problem in check.problems} == {"NO_ARROW"}
+    assert time.monotonic() - began < 1
+
+
 def test_what_only_several_lines_show() -> None:
     check = parse_pairs("新兰→星澜\n新兰→心蓝\nab→AB\n甲乙→丙\n丁戊→己", max_pairs=3)
     assert [(p.line, p.code) for p in check.problems] == [(2, "TWICE"), (5, "TOO_MANY")]
