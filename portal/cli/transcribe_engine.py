@@ -64,20 +64,13 @@ def _private_engine(settings: Settings) -> Iterator[EngineClient]:
 
 
 def _command(settings: Settings, socket: Path) -> list[str]:
+    from portal.supervisor.plans import model_arguments
+
     return [
         *(sys.executable, "-m", "portal.asr.engine.server"),
         *("--socket", str(socket)),
-        *("--asr", str(settings.asr_model)),
-        *("--vad", str(settings.vad_model)),
-        *("--punc", str(settings.punc_model)),
-        *(() if settings.speaker_model is None else ("--speaker", str(settings.speaker_model))),
-        *("--nano-max-length", str(settings.engine_nano_max_length)),
-        *("--nano-batch", str(settings.engine_nano_batch)),
-        *("--installed", str(settings.installed_models_file)),
+        *model_arguments(settings),
         *("--device", settings.engine_device),
-        *("--threads", str(settings.engine_threads)),
-        *("--profile", settings.engine_profile),
-        *("--graphs", str(settings.graphs_dir)),
         *("--allow-uid", str(os.getuid())),
     ]
 

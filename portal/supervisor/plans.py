@@ -72,6 +72,24 @@ def engine_plan(settings: Settings, number: int = 0, device: str | None = None) 
     argv = (
         *(sys.executable, "-m", "portal.asr.engine.server"),
         *("--socket", str(socket)),
+        *model_arguments(settings),
+        *("--current", str(settings.current_model_file(socket))),
+        *("--idle-unload-minutes", str(settings.engine_idle_unload_minutes)),
+        *("--canary-minutes", str(settings.engine_canary_minutes)),
+        *(() if settings.engine_cpu_rescue else ("--no-cpu-rescue",)),
+        *("--max-recordings", str(settings.engine_max_recordings)),
+        *("--max-queued-minutes", str(settings.engine_max_queued_minutes)),
+        *("--device", kind),
+        *("--drain-s", "5"),  # the workers have ended before it is asked to
+        *("--allow-uid", str(os.getuid()), *(str(uid) for uid in settings.engine_allowed_uids)),
+    )
+    argv = (*argv, *_listening(settings, number))
+    return Plan(name, argv, ENGINE, environment={"CUDA_VISIBLE_DEVICES": card} if card else {})
+
+
+def model_arguments(settings: Settings) -> tuple[str, ...]:
+    """What an engine is told of its models and their arithmetic, whoever starts it."""
+    return (
         *("--asr", str(settings.asr_model)),
         *("--vad", str(settings.vad_model)),
         *("--punc", str(settings.punc_model)),
@@ -79,22 +97,11 @@ def engine_plan(settings: Settings, number: int = 0, device: str | None = None) 
         *("--nano-max-length", str(settings.engine_nano_max_length)),
         *("--nano-batch", str(settings.engine_nano_batch)),
         *("--installed", str(settings.installed_models_file)),
-        *("--current", str(settings.current_model_file(socket))),
-        *("--idle-unload-minutes", str(settings.engine_idle_unload_minutes)),
-        *("--canary-minutes", str(settings.engine_canary_minutes)),
-        *(() if settings.engine_cpu_rescue else ("--no-cpu-rescue",)),
-        *("--max-recordings", str(settings.engine_max_recordings)),
-        *("--max-queued-minutes", str(settings.engine_max_queued_minutes)),
         *("--memory-fraction", str(settings.engine_memory_fraction)),
-        *("--device", kind),
         *("--threads", str(settings.engine_threads)),
         *("--profile", settings.engine_profile),
         *("--graphs", str(settings.graphs_dir)),
-        *("--drain-s", "5"),  # the workers have ended before it is asked to
-        *("--allow-uid", str(os.getuid()), *(str(uid) for uid in settings.engine_allowed_uids)),
     )
-    argv = (*argv, *_listening(settings, number))
-    return Plan(name, argv, ENGINE, environment={"CUDA_VISIBLE_DEVICES": card} if card else {})
 
 
 def _listening(settings: Settings, number: int) -> tuple[str, ...]:
