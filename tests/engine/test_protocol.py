@@ -91,7 +91,7 @@ def test_bodies_belong_to_the_messages_that_carry_them() -> None:
             Decoder(CLIENT_MESSAGES).feed(raw)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=300))
 def test_random_bytes_never_raise_anything_else(data: bytes) -> None:
     for schema in (CLIENT_MESSAGES, ENGINE_MESSAGES):

@@ -141,7 +141,7 @@ TABLE = (
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(TEXTS, st.data())
 def test_times_stay_orderly_and_nothing_else_changes(units: list[str], data: st.DataObject) -> None:
     begin, words = 0, []
@@ -166,7 +166,7 @@ def test_times_stay_orderly_and_nothing_else_changes(units: list[str], data: st.
     assert [change.begin_ms for change in made] == sorted(change.begin_ms for change in made)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from("天地玄黄宇宙洪荒ab"), max_size=40))
 def test_a_text_without_matches_is_left_alone(units: list[str]) -> None:
     words = words_of("".join(units))
