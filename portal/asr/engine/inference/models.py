@@ -19,7 +19,8 @@ from portal.asr.engine.inference.device import Gauges, choose_device, device_mem
 from portal.asr.engine.inference.guarding import guarded
 from portal.asr.engine.inference.loading import load
 from portal.asr.engine.inference.profiles import ProfileWish, open_profiled
-from portal.asr.engine.inference.punctuation import PunctuationJob, Punctuator
+from portal.asr.engine.inference.punctuation import PunctuationJob
+from portal.asr.engine.inference.punctuation_profiles import open_punctuator
 from portal.asr.engine.inference.spare import Spare
 from portal.asr.engine.inference.speakers import SpeakerModel
 from portal.asr.engine.inference.vad import VadModel, VadStream
@@ -58,14 +59,14 @@ class FunasrModels:
         self._device, self.device_name, self.banner = choose_device(device)
         limit_memory(self._device, memory_fraction)
         self._gauges = Gauges(self._device)
-        limits = limits or FamilyLimits()
-        opened = open_profiled(asr, model.family, self._device, limits, digest=model.digest, wish=wish or ProfileWish())
+        limits, wish = limits or FamilyLimits(), wish or ProfileWish()
+        opened = open_profiled(asr, model.family, self._device, limits, digest=model.digest, wish=wish)
         self._recogniser, self.profile, self.profile_note = opened.family, opened.profile, opened.note
         self._spare = Spare(asr, lambda: open_family(asr, model.family, "cpu", limits))
         # on a GPU the network is there too: its scores come back in one copy per piece
         beside = self._device if self._device == "cuda" else "cpu"
         self._vad = VadModel(load(vad, beside), self._recogniser.frontend.lfr_n, beside)
-        self._punctuator = None if punc is None else Punctuator(load(punc, self._device), self._device)
+        self._punctuator = None if punc is None else open_punctuator(punc, self._device, self.profile, wish)
         self.voices = None if speaker is None else SpeakerModel.open(speaker, self._device)
         self.model = ModelInfo(model.name, model.family, model.digest, self._device, model.demo, self.profile)
         self.capabilities = self._recogniser.capabilities

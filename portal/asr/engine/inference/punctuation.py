@@ -18,6 +18,7 @@ from typing import Any, Final
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from portal.asr.engine.inference.encoders import Encoder
 from portal.asr.engine.inference.loading import Loaded
 
 _STEP: Final = 20
@@ -109,9 +110,11 @@ class PunctuationJob:
 class Punctuator:
     """Owns the punctuation model; the model thread alone calls it."""
 
-    def __init__(self, loaded: Loaded, device: str) -> None:
+    def __init__(self, loaded: Loaded, device: str, encoder: Encoder | None = None) -> None:
+        """``encoder``: computes the model's encoder in its place; it takes rows of the model's embedding."""
         self._model = loaded.model
         self._device = device
+        self._encoder = encoder
         self._marks = ["" if mark in ("_", "<unk>") else mark for mark in loaded.model.punc_list]
         self._numbers = {token: number for number, token in enumerate(loaded.tokens)}
         self._unknown = self._numbers["<unk>"]
@@ -127,14 +130,25 @@ class Punctuator:
     @torch.inference_mode()
     def step(self, jobs: Sequence[PunctuationJob]) -> None:
         """One forward pass over the next piece of every job."""
-        pieces = [torch.as_tensor(job.window()) for job in jobs]
+        pieces = [job.window() for job in jobs]
+        best = self.scores(pieces).argmax(dim=-1).cpu().tolist()
+        for job, row, piece in zip(jobs, best, pieces, strict=True):
+            job.take([self._marks[mark] for mark in row[: len(piece)]])
+
+    @torch.inference_mode()
+    def scores(self, pieces: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Token numbers of B pieces to fp32 (B, longest, marks) before the softmax; rows after a piece's own mean
+        nothing."""
+        tokens = [torch.as_tensor(piece) for piece in pieces]
+        if self._encoder is not None:
+            embedded = [self._model.embed(row).numpy() for row in tokens]
+            decoded: torch.Tensor = self._model.decoder(self._encoder(embedded))
+            return decoded
         # lengths stay on the host: FunASR's masks ask for them one by one
         lengths = [len(piece) for piece in pieces]
-        batch = pad_sequence(pieces, batch_first=True)
-        scores, _ = self._model.punc_forward(batch.to(self._device), lengths)
-        best = scores.argmax(dim=-1).cpu().tolist()
-        for job, row, length in zip(jobs, best, lengths, strict=True):
-            job.take([self._marks[mark] for mark in row[:length]])
+        batch = pad_sequence(tokens, batch_first=True)
+        scores: torch.Tensor = self._model.punc_forward(batch.to(self._device), lengths)[0]
+        return scores
 
 
 def _reads_words(directory: Path) -> bool:
