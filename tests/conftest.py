@@ -25,6 +25,9 @@ from tests.support.world import sign_in as give_session
 
 for _name in [name for name in os.environ if name.startswith("PORTAL_") and not name.startswith("PORTAL_TEST_")]:
     del os.environ[_name]
+# torch in the test's own process: threads that spin beside browsers and servers on two cores cost many times the work
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(scope="session")
