@@ -78,7 +78,7 @@ def test_a_table_is_tried_while_typing(visit: Callable[..., Visit], site: Site, 
     seen = visit(site.world.lin)
     page = seen.open("/hotwords/replacements")
     page.get_by_label("一段文字").fill("今天讨论行栏项目，灵溪网关用deep seek。")
-    expect(page.locator("#tried ins", has_text="星澜")).to_be_visible()
+    expect(page.locator("#tried ins", has_text="星澜")).to_be_visible(timeout=20_000)
     expect(page.get_by_text("写出来，改了 3 处")).to_be_visible()
     photograph(page, "replacements-tried", whole=True)
     assert axe(page) == []
