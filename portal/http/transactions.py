@@ -28,5 +28,9 @@ def init_app(app: Flask) -> None:
 
     @app.after_request
     def commit(response: Response) -> Response:
-        db.session.commit()
+        try:
+            db.session.commit()
+        except BaseException:  # another answer goes out: nobody else closes the files of this one
+            response.close()
+            raise
         return response

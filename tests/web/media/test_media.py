@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 
 from portal.db import db
 from portal.models import AuditEvent, Recording, User
+from portal.services.recordings import playback
 from portal.services.recordings.file_store import FileStore
 from portal.services.recordings.playback import mimetype_of
 from portal.settings import Settings
@@ -80,6 +83,30 @@ def test_strangers_and_other_offices(
         assert client_of(world.auditor).get(place).status_code == 403
         assert client.get(place, buffered=True, headers={"Accept": "application/json"}).status_code == 401
     assert client_of(world.lin).get(f"/recordings/{uuid.uuid4()}/audio").status_code == 404
+
+
+def test_a_commit_that_fails_leaves_no_file_open(
+    app: Flask,
+    client_of: Callable[[User], FlaskClient],
+    world: World,
+    recording_id: uuid.UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client, opened = client_of(world.lin), []
+    listen = playback.listen
+
+    def keep(*arguments: Any) -> playback.Playback:
+        opened.append(listen(*arguments))
+        monkeypatch.setattr(Session, "commit", refuse)
+        return opened[0]
+
+    def refuse(_session: Session) -> None:
+        raise sa.exc.OperationalError("COMMIT", {}, Exception("disk I/O error"))
+
+    monkeypatch.setattr(playback, "listen", keep)
+    with pytest.raises(sa.exc.OperationalError):  # outside of tests it becomes an error page
+        client.get(f"/recordings/{recording_id}/audio")
+    assert opened[0].reader.closed
 
 
 def test_waveform(client_of: Callable[[User], FlaskClient], world: World, recording_id: uuid.UUID) -> None:
