@@ -170,7 +170,8 @@ run_tests() { # every stage runs, so that one CI round shows all that is wrong; 
     failed=""
     lint || failed="$failed lint"
     types || failed="$failed types"
-    .venv/bin/pytest "$@" || failed="$failed tests"
+    # a process per core, each with its own servers; a file stays in one process
+    .venv/bin/pytest --numprocesses 2 --dist loadfile "$@" || failed="$failed tests"
     [ -z "$failed" ] || fail "failed:$failed"
 }
 
