@@ -41,13 +41,8 @@ def wanted_names(given: Sequence[str], addresses: Sequence[str]) -> list[str]:
     return sorted({"localhost", host, socket.getfqdn(), *given, *addresses} - {""})
 
 
-def ensure(
-    folder: Path, names: Sequence[str], now: dt.datetime | None = None, *, both_sides: bool = False
-) -> OwnCertificates:
-    """Make the authority and the server certificate where missing; renew the latter when it ends or names changed.
-
-    ``both_sides``: the certificate is good for a caller too, as engines and their callers need it.
-    """
+def ensure(folder: Path, names: Sequence[str], now: dt.datetime | None = None) -> OwnCertificates:
+    """Make the authority and the server certificate where missing; renew the latter when it ends or names changed."""
     now = now or dt.datetime.now(dt.UTC)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     files = OwnCertificates(folder / "ca.crt", folder / "server.crt", folder / "server.key", renewed=False)
@@ -56,7 +51,7 @@ def ensure(
         files.certificate.unlink(missing_ok=True)
     if files.certificate.exists() and files.key.exists() and _still_good(files.certificate, names, now):
         return files
-    _make_server(folder, names, now, both_sides=both_sides)
+    _make_server(folder, names, now, authority=folder, both_sides=False)
     return OwnCertificates(files.authority, files.certificate, files.key, renewed=True)
 
 
@@ -76,7 +71,7 @@ def ensure_sibling(root: Path, name: str, now: dt.datetime | None = None) -> Own
     same = files.authority.exists() and files.authority.read_bytes() == authority
     if same and files.certificate.exists() and files.key.exists() and _still_good(files.certificate, [name], now):
         return files
-    _make_server(folder, [name], now, both_sides=True, authority=root)
+    _make_server(folder, [name], now, authority=root, both_sides=True)
     files.authority.write_bytes(authority)
     return OwnCertificates(files.authority, files.certificate, files.key, renewed=True)
 
@@ -142,13 +137,10 @@ def _make_authority(folder: Path, now: dt.datetime) -> None:
     _write_public(folder / "ca.crt", certificate)
 
 
-def _make_server(
-    folder: Path, names: Sequence[str], now: dt.datetime, *, both_sides: bool, authority: Path | None = None
-) -> None:
-    signer = authority or folder
+def _make_server(folder: Path, names: Sequence[str], now: dt.datetime, *, authority: Path, both_sides: bool) -> None:
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, *([ExtendedKeyUsageOID.CLIENT_AUTH] if both_sides else [])]
-    issuer = x509.load_pem_x509_certificate((signer / "ca.crt").read_bytes())
-    authority_key = serialization.load_pem_private_key((signer / "ca.key").read_bytes(), password=None)
+    issuer = x509.load_pem_x509_certificate((authority / "ca.crt").read_bytes())
+    authority_key = serialization.load_pem_private_key((authority / "ca.key").read_bytes(), password=None)
     assert isinstance(authority_key, ec.EllipticCurvePrivateKey)
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = (

@@ -110,7 +110,7 @@ def test_another_host_recognises_over_tls(remote: tuple[Running, EngineAddress])
 
 def test_a_caller_without_our_certificate_hears_nothing(remote: tuple[Running, EngineAddress], tmp_path: Path) -> None:
     running, address = remote
-    foreign = tls.ensure(tmp_path / "foreign", ["127.0.0.1"], both_sides=True)
+    foreign = tls.ensure_sibling(tmp_path / "foreign", "127.0.0.1")
     assert address.credentials is not None
     stranger = Credentials(address.credentials.authority, foreign.certificate, foreign.key)
     with pytest.raises(EngineUnavailable):
@@ -152,7 +152,7 @@ def _open_files(running: Running) -> int:
 def test_an_engine_with_a_foreign_certificate_is_not_believed(
     remote: tuple[Running, EngineAddress], tmp_path: Path
 ) -> None:
-    foreign = tls.ensure(tmp_path / "foreign", ["127.0.0.1"], both_sides=True)
+    foreign = tls.ensure_sibling(tmp_path / "foreign", "127.0.0.1")
     own = remote[1].credentials
     assert own is not None
     suspicious = Credentials(foreign.authority, own.certificate, own.key)
