@@ -7,10 +7,6 @@ the engine has to say while it waits for room: it cannot deadlock against result
 
 from __future__ import annotations
 
-import contextlib
-import select
-import socket
-import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,96 +14,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from portal.asr.engine.address import EngineAddress, connect
+from portal.asr.engine.address import EngineAddress
 from portal.asr.engine.contract import CacheCleared, Change, EngineStatus, RecordingOptions
-from portal.asr.engine.protocol import (
-    CLIENT_MESSAGES,
-    ENGINE_MESSAGES,
-    PROTOCOL_VERSION,
-    Decoder,
-    Message,
-    encode,
-)
-from portal.asr.errors import AsrError, EngineBusy, EngineFailed, EngineUnavailable, ProtocolError
+from portal.asr.engine.protocol import PROTOCOL_VERSION, Message
+from portal.asr.engine.wire import Wire, error_of
+from portal.asr.errors import EngineUnavailable, ProtocolError
 from portal.asr.types import ModelInfo, Segment, Span, Word
 
 _CHUNK: Final = 1 << 18
 """Samples travel in pieces of 256 KiB (8 s), so that waiting for room and progress stay fine-grained."""
 _LOOK_S: Final = 0.2
-_ERRORS: Final[dict[str, type[AsrError]]] = {
-    "ENGINE_UNAVAILABLE": EngineUnavailable,
-    "ENGINE_BUSY": EngineBusy,
-    "ENGINE_CHANGING": EngineBusy,
-    "ENGINE_PROTOCOL": ProtocolError,
-}
-
 __all__ = ["EngineClient", "EngineRecording", "RecordingOptions"]
-
-
-class _Wire:
-    """Messages over one socket."""
-
-    def __init__(self, address: EngineAddress, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
-        self._decoder = Decoder(ENGINE_MESSAGES)
-        self._ready: deque[Message] = deque()
-        self._socket = connect(address, timeout_s)
-
-    def send(self, message: Message) -> None:
-        try:
-            self._socket.sendall(encode(message, CLIENT_MESSAGES))
-        except OSError as error:
-            self._raise_last_word()
-            raise EngineUnavailable(detail=f"the engine went away: {type(error).__name__}") from error
-
-    def receive(self, timeout_s: float | None = None) -> Message | None:
-        """The next message; None when none came within ``timeout_s`` (default: raise after the client's own)."""
-        deadline = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
-        while not self._ready:
-            left = deadline - time.monotonic()
-            if not self._wait(max(left, 0.0)):
-                if timeout_s is not None:
-                    return None
-                raise EngineUnavailable(detail=f"the engine was silent for {self._timeout_s:g} s")
-            self._read()
-        return self._ready.popleft()
-
-    def _wait(self, timeout_s: float) -> bool:
-        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
-            return True  # already decrypted: the kernel has nothing more to tell
-        poller = select.poll()
-        poller.register(self._socket, select.POLLIN)
-        return bool(poller.poll(timeout_s * 1000))
-
-    def _read(self) -> None:
-        try:
-            data = self._socket.recv(1 << 18)
-        except OSError as error:
-            raise EngineUnavailable(detail=f"the engine went away: {type(error).__name__}") from error
-        if not data:
-            raise EngineUnavailable(detail="the engine closed the connection")
-        self._ready += self._decoder.feed(data)
-
-    def _raise_last_word(self) -> None:
-        """A connection the engine closed may still hold the reason."""
-        try:
-            while (message := self.receive(0.0)) is not None:
-                if message.type == "error":
-                    raise error_of(message)
-        except EngineUnavailable:
-            return
-
-    def close(self) -> None:
-        # closing alone would not wake another thread that waits for this socket
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-
-
-def error_of(message: Message) -> AsrError:
-    """The exception for an ``error`` message."""
-    code, detail = str(message["code"]), str(message["detail"])
-    return _ERRORS.get(code, EngineFailed)(code, detail)
 
 
 class EngineClient:
@@ -174,7 +91,7 @@ class EngineClient:
         """Begin a recording; close it, or use it as a context manager.
 
         Raises EngineUnavailable (none answers, loading, draining), EngineBusy, EngineFailed(HOTWORD_REFUSED)."""
-        wire = _Wire(self.address, self._timeout_s)
+        wire = Wire(self.address, self._timeout_s)
         try:
             fields = {
                 "version": PROTOCOL_VERSION,
@@ -206,7 +123,7 @@ class EngineClient:
             raise ProtocolError(detail="a change has other fields than expected") from None
 
     def _ask(self, question: str, answer: str, **fields: object) -> Message:
-        wire = _Wire(self.address, self._timeout_s)
+        wire = Wire(self.address, self._timeout_s)
         try:
             wire.send(Message(question, {"version": PROTOCOL_VERSION, **fields}))
             return _expect(wire, answer)
@@ -214,7 +131,7 @@ class EngineClient:
             wire.close()
 
 
-def _expect(wire: _Wire, kind: str) -> Message:
+def _expect(wire: Wire, kind: str) -> Message:
     message = wire.receive()
     while message is not None and message.type == "alive":  # models that slept for idleness are being loaded
         message = wire.receive()
@@ -245,7 +162,7 @@ class EngineRecording:
     """One recording in the engine. ``speech_ms``, ``audio_ms`` and ``done_ms`` follow its progress; ``model`` is the
     one that recognises it, whatever the engine is switched to meanwhile."""
 
-    def __init__(self, wire: _Wire, window: int, model: ModelInfo) -> None:
+    def __init__(self, wire: Wire, window: int, model: ModelInfo) -> None:
         self.model = model
         self._wire = wire
         self._window = window
